@@ -1,0 +1,5 @@
+"""`python -m burnqed`."""
+
+from burnqed.cli.main import main
+
+main()

@@ -1,0 +1,40 @@
+"""`burnqed`: the entry point, and how errors reach a person."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from burnqed.cli import lean, prove
+from burnqed.core.errors import BurnqedError
+
+app = typer.Typer(
+    name="burnqed",
+    help="Prove Lean 4 theorems: a policy proposes tactics, a value judges states, real Lean checks every step.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("prove")(prove.prove)
+app.add_typer(lean.app, name="lean")
+
+
+def main() -> None:
+    """Run the command line; a known trouble is one sentence on standard error and exit status 2."""
+    try:
+        app()
+    except BurnqedError as error:
+        print(f"burnqed: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("burnqed: stopped", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Every exception that burnqed raises on purpose.
+
+::
+
+    BurnqedError                 has one sentence for a person: what, where, what to do
+    ├── BadInput                 the user's theorem, file, option or menu is at fault (exit status 2)
+    ├── InstallError             Lean could not be fetched, checked, unpacked or stored
+    ├── LeanError
+    │   ├── StatementRejected    Lean does not accept the statement; carries Lean's own messages
+    │   ├── WorkerLost           the Lean process died, hung or talked nonsense; the pool replaces it
+    │   └── ProtocolError        a reply that no version of the protocol allows
+    └── RunError                 a run folder cannot be read or written
+
+A tactic that Lean refuses is not an exception but a value, see :mod:`burnqed.core.outcome`.
+"""
+
+from __future__ import annotations
+
+
+class BurnqedError(Exception):
+    """Base of all; ``str()`` of it is one clear sentence."""
+
+
+class BadInput(BurnqedError):
+    """What the user gave cannot be used as it is."""
+
+
+class InstallError(BurnqedError):
+    """The embedded Lean could not be made ready."""
+
+
+class LeanError(BurnqedError):
+    """Something about a Lean process."""
+
+
+class StatementRejected(LeanError, BadInput):
+    """Lean does not accept a statement: a parse error, an unknown identifier, a type or universe error."""
+
+
+class WorkerLost(LeanError):
+    """A Lean process died, was killed after its time limit, or broke the protocol."""
+
+
+class ProtocolError(LeanError):
+    """A reply that cannot be understood, from a process that is otherwise alive."""
+
+
+class RunError(BurnqedError):
+    """A run folder cannot be read or written."""

@@ -1,0 +1,61 @@
+"""What a search tells the world while it runs. Search emits; sinks write, draw or ignore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from burnqed.core.outcome import SearchStatus
+
+
+@dataclass(frozen=True)
+class SearchStarted:
+    """A search begins."""
+
+    theorem: str
+    statement: str
+
+
+@dataclass(frozen=True)
+class NodeAdded:
+    """A state that was not known before. Both terms of its priority are logged apart."""
+
+    theorem: str
+    node: int
+    parent: int | None
+    depth: int
+    state: str
+    num_goals: int
+    path_logprob_nats: float
+    energy: float | None  # None for finished states, which are never scored
+    priority: float
+    finished: bool
+
+
+@dataclass(frozen=True)
+class TacticApplied:
+    """One tactic tried on one state. ``child`` is set when it led to a state, known or new."""
+
+    theorem: str
+    node: int
+    tactic: str
+    logprob_nats: float
+    num_tokens: int
+    outcome: str  # "stepped" or the kind of refusal
+    detail: str
+    child: int | None
+    lean_ms: float
+
+
+@dataclass(frozen=True)
+class SearchEnded:
+    """The last event of a search."""
+
+    theorem: str
+    status: SearchStatus
+    nodes: int
+    expansions: int
+    tactics: int
+    seconds: float
+
+
+Event = SearchStarted | NodeAdded | TacticApplied | SearchEnded

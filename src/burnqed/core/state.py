@@ -1,0 +1,83 @@
+"""Proof states as a policy and a value see them, and what "the same state" means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A hypothesis or a local variable; ``value`` is set for ``let`` variables only."""
+
+    name: str
+    type: str
+    value: str | None = None
+    accessible: bool = True
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One goal: its variables in order and its target.
+
+    ``key`` is Lean's own hash of the closed statement up to names; ``None`` when a metavariable ties the goal
+    to another one, so that its text alone does not say what it is.
+    """
+
+    variables: tuple[Variable, ...]
+    target: str
+    case: str = ""
+    id: str = ""
+    key: str | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """The goal as Lean prints it: ``case`` line, hypotheses (neighbours of one type on one line), ``⊢ target``."""
+        lines = [f"case {self.case}"] if self.case else []
+        group: list[str] = []
+        for index, v in enumerate(self.variables):
+            group.append(v.name)
+            following = self.variables[index + 1] if index + 1 < len(self.variables) else None
+            if following and v.value is None and following.value is None and following.type == v.type:
+                continue
+            value = "" if v.value is None else f" := {v.value}"
+            lines.append(_indented(f"{' '.join(group)} : ", f"{v.type}{value}"))
+            group = []
+        lines.append(_indented("⊢ ", self.target))
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class ProofState:
+    """The open goals, in order; none when the state is finished."""
+
+    goals: tuple[Goal, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether no goal is open. Not yet a proof: that is the kernel's word."""
+        return not self.goals
+
+    @cached_property
+    def text(self) -> str:
+        """All goals as Lean prints them."""
+        return "\n\n".join(goal.text for goal in self.goals) or "no goals"
+
+    @cached_property
+    def key(self) -> StateKey | None:
+        """What makes two states the same for search; ``None`` when text does not decide it.
+
+        Both the text and Lean's hash must agree: the text, because tactics name hypotheses; the hash, because
+        text hides types (``2`` of Nat and ``2`` of Int look alike).
+        """
+        if any(goal.key is None for goal in self.goals):
+            return None
+        return tuple((goal.text, goal.key or "") for goal in self.goals)
+
+
+StateKey = tuple[tuple[str, str], ...]
+
+
+def _indented(head: str, text: str) -> str:
+    """Continuation lines are indented as Lean's printer does, so that they cannot be read as new entries."""
+    return head + text.replace("\n", "\n  ")

@@ -1,0 +1,1 @@
+"""The Lean side: processes, the protocol they speak, sessions that outlive them, and the embedded Lean."""

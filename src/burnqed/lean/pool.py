@@ -1,0 +1,112 @@
+"""Processes, lent one to a theorem; replaced when they are lost, old or large; never more than the machine bears."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import psutil
+
+from burnqed.core.errors import WorkerLost
+from burnqed.lean.config import LeanConfig
+from burnqed.lean.process import OWNER_VARIABLE, LeanProcess, owner_is_dead
+from burnqed.lean.session import Empty, PooledSession
+
+_START_TRIES = 3
+
+
+class WorkerPool:
+    """The LeanPool port. Use it as an async context manager; leaving it kills every process."""
+
+    def __init__(self, spawn: Callable[[], Awaitable[LeanProcess]], config: LeanConfig) -> None:
+        self._spawn = spawn
+        self._config = config
+        self.size = config.worker_count()
+        self._slots = asyncio.Semaphore(self.size)
+        self._idle: list[LeanProcess] = []
+        self._alive: set[LeanProcess] = set()
+        self._leases = 0
+        self.replaced = 0
+
+    async def __aenter__(self) -> WorkerPool:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def warm_up(self, count: int = 1) -> None:
+        """Start so many processes ahead of the first lease."""
+        started = await asyncio.gather(*(self._start() for _ in range(min(count, self.size) - len(self._idle))))
+        self._idle += started
+
+    @contextlib.asynccontextmanager
+    async def lease(self) -> AsyncIterator[PooledSession]:
+        """Wait for a free process and lend it. Afterwards its states are dropped and it serves the next."""
+        async with self._slots:
+            self._leases += 1
+            if self._leases % self._config.sweep_every == 0:
+                await asyncio.to_thread(sweep_orphans)
+            process = self._idle.pop() if self._idle else await self._start()
+            session = PooledSession(process, self._replace, self._config)
+            try:
+                yield session
+            finally:
+                await self._take_back(session.process)
+
+    async def close(self) -> None:
+        """Kill all processes and wait for their end."""
+        alive, self._alive, self._idle = self._alive, set(), []
+        await asyncio.gather(*(p.close() for p in alive))
+
+    async def _start(self) -> LeanProcess:
+        for attempt in range(_START_TRIES):
+            try:
+                process = await self._spawn()
+            except WorkerLost:
+                if attempt == _START_TRIES - 1:
+                    raise
+                await asyncio.sleep(0.5 * 2**attempt)
+            else:
+                self._alive.add(process)
+                return process
+        raise AssertionError("unreachable")
+
+    async def _replace(self, old: LeanProcess) -> LeanProcess:
+        self.replaced += 1
+        await self._discard(old)
+        return await self._start()
+
+    async def _discard(self, process: LeanProcess) -> None:
+        self._alive.discard(process)
+        await process.close()
+
+    async def _take_back(self, process: LeanProcess) -> None:
+        if process not in self._alive:
+            return
+        if not process.lost:
+            try:
+                await process.request("reset", {}, Empty, timeout_s=self._config.request_timeout_s)
+                self._idle.append(process)
+            except WorkerLost:
+                pass
+        if process.lost:
+            await self._discard(process)
+
+
+def sweep_orphans() -> int:
+    """Kill Lean processes whose burnqed is gone (they should have died with it); returns how many."""
+    killed = 0
+    for process in psutil.process_iter():
+        try:
+            if process.pid == os.getpid() or "node" not in process.name():
+                continue
+            tag = process.environ().get(OWNER_VARIABLE)
+            if tag and owner_is_dead(tag):
+                os.killpg(os.getpgid(process.pid), signal.SIGKILL)
+                killed += 1
+        except (psutil.Error, OSError):
+            continue
+    return killed

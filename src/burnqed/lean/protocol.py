@@ -1,0 +1,178 @@
+"""Pantograph's JSON lines, and what we add to them, as types. The only place that knows JSON keys.
+
+A request is ``command {json}`` on one line; a reply is one line of JSON, or ``{"error": kind, "desc": text}``.
+Ours adds ``goal.tactics`` (many tactics on one state; ``partial`` lines may come before the reply),
+``goal.verdict`` and ``theorem.check``, and echoes ``nonce``. docs/protocol.md tells all of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from burnqed.core.outcome import RefusalKind, Verdict
+from burnqed.core.state import Goal, ProofState, Variable
+
+T = TypeVar("T")
+
+
+class Wire(msgspec.Struct, rename="camel", frozen=True):
+    """Base of the reply types: camelCase on the wire, unknown fields ignored."""
+
+
+class Envelope(Wire, frozen=True):
+    """What can be told of any reply before its type is known."""
+
+    nonce: str | None = None
+    error: str | None = None
+    desc: str = ""
+    partial: list[msgspec.Raw] | None = None
+
+
+class Expression(Wire, frozen=True):
+    """An expression as text."""
+
+    pp: str = ""
+
+
+class WireVariable(Wire, frozen=True):
+    """A variable of a goal."""
+
+    user_name: str
+    is_inaccessible: bool = False
+    type: Expression | None = None
+    value: Expression | None = None
+
+
+class WireGoal(Wire, frozen=True):
+    """A goal."""
+
+    name: str
+    target: Expression
+    vars: list[WireVariable]
+    user_name: str = ""
+    key: str | None = None
+
+
+class Position(Wire, frozen=True):
+    """A place in a source text: lines from 1, columns from 0, as Lean counts."""
+
+    line: int
+    column: int
+
+
+class Message(Wire, frozen=True):
+    """A message of Lean."""
+
+    data: str
+    severity: str = "error"
+    kind: str = ""
+    pos: Position | None = None
+    end_pos: Position | None = None
+
+
+class TacticReply(Wire, frozen=True):
+    """The reply to ``goal.tactic``, and one entry of the reply to ``goal.tactics``."""
+
+    next_state_id: int | None = None
+    goals: list[WireGoal] | None = None
+    messages: list[Message] = []
+    has_sorry: bool = False
+    has_unsafe: bool = False
+    parse_error: str | None = None
+    reason: str = "error"
+    micros: int = 0
+
+
+class BatchReply(Wire, frozen=True):
+    """The last line of the reply to ``goal.tactics``."""
+
+    outcomes: list[TacticReply]
+
+
+class StartReply(Wire, frozen=True):
+    """The reply to ``goal.start``. ``goals`` and ``name`` come with the ``theorem`` form only."""
+
+    state_id: int
+    root: str = ""
+    name: str = ""
+    goals: list[WireGoal] = []
+
+
+class VerdictReply(Wire, frozen=True):
+    """The reply to ``goal.verdict`` and ``theorem.check``."""
+
+    accepted: bool
+    reason: str = ""
+    axioms: list[str] = []
+    messages: list[Message] = []
+
+    def verdict(self) -> Verdict:
+        """As the core type; an axiom beyond the allowed three makes it a refusal."""
+        found = Verdict(self.accepted, self.reason, tuple(self.axioms))
+        if found.forbidden_axioms:
+            return Verdict(False, f"the proof rests on {', '.join(found.forbidden_axioms)}", found.axioms)
+        return found
+
+
+def request_line(command: str, payload: dict[str, Any]) -> bytes:
+    """One request, ready to be written."""
+    return command.encode() + b" " + msgspec.json.encode(payload) + b"\n"
+
+
+def decode(data: bytes | msgspec.Raw, reply_type: type[T]) -> T:
+    """A reply of the given type. Raises msgspec.DecodeError (ValidationError among them)."""
+    return msgspec.json.decode(data, type=reply_type)
+
+
+def proof_state(goals: list[WireGoal]) -> ProofState:
+    """The goals of a reply as the core type."""
+    return ProofState(
+        tuple(
+            Goal(
+                variables=tuple(
+                    Variable(
+                        name=v.user_name,
+                        type=v.type.pp if v.type else "",
+                        value=v.value.pp if v.value else None,
+                        accessible=not v.is_inaccessible,
+                    )
+                    for v in goal.vars
+                ),
+                target=goal.target.pp,
+                case=goal.user_name,
+                id=goal.name,
+                key=goal.key,
+            )
+            for goal in goals
+        )
+    )
+
+
+def refusal(reply: TacticReply) -> tuple[RefusalKind, str]:
+    """Why a tactic did not lead to a state that may be used; call it for such replies only."""
+    if reply.parse_error is not None:
+        return "parse", reply.parse_error
+    if reply.next_state_id is None:
+        kind: RefusalKind = "error"
+        if reply.reason == "heartbeats":
+            kind = "heartbeats"
+        elif reply.reason == "recursion":
+            kind = "recursion"
+        errors = [m.data for m in reply.messages if m.severity == "error"]
+        return kind, errors[0] if errors else ""
+    return ("sorry", "the step leaves a sorry") if reply.has_sorry else ("unsafe", "the step uses an unsafe constant")
+
+
+_SUGGESTION = re.compile(r"\ATry this:\s*(?:\[apply\]\s*)?(.+)\Z", re.DOTALL)
+
+
+def suggestion(messages: list[Message]) -> str | None:
+    """What ``exact?``, ``simp?`` and their kind propose to write instead, when it is one proposal."""
+    found = [m for m in messages if m.severity == "information" and m.data.startswith("Try this:")]
+    if len(found) != 1:
+        return None
+    match = _SUGGESTION.match(found[0].data.strip())
+    return match.group(1).strip() if match else None

@@ -1,0 +1,1 @@
+"""TacticPolicy implementations: who proposes tactics."""

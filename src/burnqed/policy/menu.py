@@ -1,0 +1,213 @@
+r"""A policy that needs no model: a menu of tactics with priors that looks at the goal and its hypotheses.
+
+The menu is a text file (``menu.txt`` beside this module, or the user's own), a rule a line::
+
+    weight | when | tactic
+
+``when`` is one of
+
+- ``always``
+- ``target REGEX``: the first goal's target matches; groups may be used in the tactic as ``{1}``, ``{2}``
+- ``fact REGEX``: once for every accessible hypothesis that is a proposition and matches, named ``{h}``
+- ``variable REGEX``: once for every other accessible variable whose type matches, named ``{x}``
+- ``goals N``: at least N goals are open
+- ``bounded N``: once for every Nat or Int variable that hypotheses confine to at most N values; ``{x}`` is its name and
+  ``{cases}`` the disjunction of its values
+
+In tactics ``{facts}`` stands for all facts, comma-separated (the rule is skipped when there are none), ``\n`` is a
+line break, ``{{`` and ``}}`` are braces. Weights are relative; within a state they are normalised to probabilities.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from burnqed.core.errors import BadInput
+from burnqed.core.state import Goal, ProofState, Variable
+from burnqed.core.tactic import Candidate, normalise
+
+_PROPOSITION = re.compile(
+    r"[=≠<>≤≥∧∨¬∃∀∣↔∈∉]|^True$|^False$|\bIs[A-Z]|Injective|Surjective|Nodup|Sorted|Pairwise|Even|Odd"
+)
+_SEPARATOR = re.compile(r"\s+\|\s+")
+_WHEN = re.compile(r"^(always|target|fact|variable|goals|bounded)(?:\s+(.+))?$")
+_NAME = r"[A-Za-z_α-ωΑ-Ω][\w'₀-₉]*"
+_LOWER = (
+    (re.compile(rf"^(-?\d+) (<|≤) ({_NAME})$"), lambda n, op: int(n) + (op == "<")),
+    (re.compile(rf"^({_NAME}) (>|≥) (-?\d+)$"), lambda n, op: int(n) + (op == ">")),
+)
+_UPPER = (
+    (re.compile(rf"^({_NAME}) (<|≤) (-?\d+)$"), lambda n, op: int(n) - (op == "<")),
+    (re.compile(rf"^(-?\d+) (>|≥) ({_NAME})$"), lambda n, op: int(n) - (op == ">")),
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of a menu."""
+
+    weight: float
+    when: str
+    pattern: re.Pattern[str] | None
+    count: int
+    tactic: str
+
+
+def parse_menu(text: str, *, source: str) -> tuple[Rule, ...]:
+    """The rules of a menu file. Raises BadInput that names the file and line of the first broken one."""
+    rules: list[Rule] = []
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        rules.append(_parse_rule(line, f"{source}:{number}"))
+    if not rules:
+        raise BadInput(f"{source}: the tactic menu has no rules; a line is `weight | when | tactic`")
+    return tuple(rules)
+
+
+def load_menu(path: Path | None = None) -> tuple[Rule, ...]:
+    """The user's menu, or the one that comes with burnqed. Raises BadInput when it cannot be read or parsed."""
+    if path is None:
+        return parse_menu(
+            resources.files("burnqed.policy").joinpath("menu.txt").read_text(encoding="utf-8"), source="menu.txt"
+        )
+    try:
+        return parse_menu(path.read_text(encoding="utf-8"), source=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: the tactic menu cannot be read: {error}") from error
+
+
+class MenuPolicy:
+    """The TacticPolicy port over a menu. It looks at the first goal, where tactics work."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = tuple(rules)
+
+    async def propose(self, states: Sequence[ProofState], n: int) -> list[list[Candidate]]:
+        """The rules that apply to each state, heaviest first, equal weights in the menu's order."""
+        return [self.candidates(state)[:n] for state in states]
+
+    def candidates(self, state: ProofState) -> list[Candidate]:
+        """Every candidate for a state, with log-probabilities that sum to one."""
+        if not state.goals:
+            return []
+        goal = state.goals[0]
+        weights: dict[str, float] = {}
+        for rule in self._rules:
+            for text in _instances(rule, goal, len(state.goals)):
+                key = normalise(text)
+                weights[key] = max(weights.get(key, 0.0), rule.weight)
+        total = sum(weights.values())
+        ranked = sorted(weights.items(), key=lambda item: -item[1])
+        return [Candidate(text, math.log(weight / total), max(1, len(text.split()))) for text, weight in ranked]
+
+
+def facts(goal: Goal) -> list[Variable]:
+    """The accessible hypotheses that look like propositions."""
+    return [
+        v
+        for v in goal.variables
+        if v.accessible and v.value is None and _PROPOSITION.search(v.type) and not _is_sort(v.type)
+    ]
+
+
+def variables(goal: Goal) -> list[Variable]:
+    """The other accessible variables."""
+    known = {v.name for v in facts(goal)}
+    return [v for v in goal.variables if v.accessible and v.name not in known]
+
+
+def bounded(goal: Goal, limit: int) -> Iterator[tuple[str, list[int]]]:
+    """The Nat and Int variables that facts of the form ``a < x`` and ``x ≤ b`` confine to at most ``limit`` values."""
+    for v in variables(goal):
+        if v.type not in ("Nat", "Int"):
+            continue
+        low: int | None = 0 if v.type == "Nat" else None
+        high: int | None = None
+        for part in (p.strip() for f in facts(goal) for p in f.type.split("∧")):
+            for found in _bounds(part, v.name, _LOWER):
+                low = found if low is None else max(low, found)
+            for found in _bounds(part, v.name, _UPPER):
+                high = found if high is None else min(high, found)
+        if low is not None and high is not None and 0 < high - low + 1 <= limit:
+            yield v.name, list(range(low, high + 1))
+
+
+def _bounds(part: str, name: str, forms: Sequence[tuple[re.Pattern[str], object]]) -> Iterator[int]:
+    for pattern, value in forms:
+        if (m := pattern.match(part)) and name in (m[1], m[3]):
+            number = m[3] if m[1] == name else m[1]
+            assert callable(value)
+            yield value(number, m[2])
+
+
+def _instances(rule: Rule, goal: Goal, num_goals: int) -> Iterator[str]:
+    """The tactic texts of a rule for a goal."""
+    all_facts = ", ".join(v.name for v in facts(goal))
+    if "{facts}" in rule.tactic and not all_facts:
+        return
+    fixed = {"facts": all_facts}
+    if rule.when == "always" or (rule.when == "goals" and num_goals >= rule.count):
+        yield _fill(rule.tactic, (), fixed)
+    elif rule.when == "target":
+        assert rule.pattern is not None
+        if m := rule.pattern.search(goal.target):
+            yield _fill(rule.tactic, (m[0], *(g or "" for g in m.groups())), fixed)
+    elif rule.when in ("fact", "variable"):
+        assert rule.pattern is not None
+        for v in facts(goal) if rule.when == "fact" else variables(goal):
+            if m := rule.pattern.search(v.type):
+                yield _fill(rule.tactic, (m[0], *(g or "" for g in m.groups())), {**fixed, "h": v.name, "x": v.name})
+    elif rule.when == "bounded":
+        for name, values in bounded(goal, rule.count):
+            cases = " ∨ ".join(f"{name} = {value}" for value in values)
+            patterns = " | ".join(["rfl"] * len(values))
+            yield _fill(rule.tactic, (), {**fixed, "x": name, "cases": cases, "patterns": patterns})
+
+
+def _fill(tactic: str, groups: Sequence[str], names: dict[str, str]) -> str:
+    return tactic.format(*groups, **names)
+
+
+def _is_sort(type_text: str) -> bool:
+    return type_text == "Prop" or type_text.startswith(("Type", "Sort"))
+
+
+def _parse_rule(line: str, where: str) -> Rule:
+    parts = _SEPARATOR.split(line, maxsplit=2)  # blanks belong to it: a bare | is alternation in a regular expression
+    if len(parts) != 3 or not parts[2]:
+        raise BadInput(f"{where}: a menu line is `weight | when | tactic`, this one is not: {line}")
+    try:
+        weight = float(parts[0])
+    except ValueError:
+        raise BadInput(f"{where}: the weight {parts[0]!r} is not a number") from None
+    if not weight > 0 or math.isinf(weight):
+        raise BadInput(f"{where}: the weight must be a positive number, not {parts[0]}")
+    match = _WHEN.match(parts[1])
+    if match is None:
+        raise BadInput(f"{where}: unknown condition {parts[1]!r}; use always, target, fact, variable, goals or bounded")
+    when, argument = match[1], match[2]
+    pattern, count = None, 0
+    if when in ("target", "fact", "variable"):
+        if argument is None:
+            raise BadInput(f"{where}: `{when}` needs a regular expression")
+        try:
+            pattern = re.compile(argument)
+        except re.error as error:
+            raise BadInput(f"{where}: bad regular expression {argument!r}: {error}") from None
+    elif when in ("goals", "bounded"):
+        if argument is None or not argument.isdigit():
+            raise BadInput(f"{where}: `{when}` needs a whole number")
+        count = int(argument)
+    tactic = parts[2].replace("\\n", "\n")
+    try:
+        _fill(tactic, [""] * 10, {"h": "h", "x": "x", "facts": "h", "cases": "c", "patterns": "p"})
+    except (KeyError, IndexError, ValueError) as error:
+        raise BadInput(f"{where}: bad placeholder in the tactic ({error}); write {{{{ and }}}} for braces") from None
+    return Rule(weight, when, pattern, count, tactic)

@@ -1,0 +1,1 @@
+"""A run: many theorems, one budget each, everything on record in a folder."""

@@ -1,0 +1,83 @@
+"""The folder of a run: ``run.json``, ``results.jsonl``, ``proofs/NAME.lean``, ``trajectory/*.parquet``.
+
+A theorem's trajectory and proof are written before its line in ``results.jsonl``; a theorem is done when that line
+stands. So a run that was killed loses the searches in flight and nothing else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from burnqed.core.errors import BadInput, RunError
+from burnqed.core.theorem import Theorem
+from burnqed.run.result import TheoremResult
+from burnqed.trajectory.files import append_line, drop_torn_line, whole_lines, write_text
+from burnqed.trajectory.writer import TrajectoryWriter, part_name
+
+
+class RunFolder:
+    """Open it with :meth:`create` or :meth:`resume`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.trajectory = TrajectoryWriter(path / "trajectory")
+
+    @classmethod
+    def create(cls, path: Path, settings: dict[str, Any]) -> RunFolder:
+        """Start a new run. Raises BadInput when the folder holds one already."""
+        if (path / "run.json").exists():
+            raise BadInput(f"{path} holds a run already; add --resume to go on with it, or choose another --out")
+        try:
+            for folder in ("proofs", "trajectory"):
+                (path / folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"the run folder {path} cannot be made: {error.strerror or error}") from error
+        write_text(path / "run.json", msgspec.json.format(msgspec.json.encode(settings)).decode() + "\n")
+        return cls(path)
+
+    @classmethod
+    def resume(cls, path: Path, settings: dict[str, Any]) -> RunFolder:
+        """Go on with a run. Raises BadInput when there is none, or when it was started with other settings."""
+        try:
+            before = msgspec.json.decode((path / "run.json").read_bytes())
+        except FileNotFoundError:
+            raise BadInput(f"{path} holds no run to resume; leave --resume out to start one") from None
+        except (OSError, msgspec.DecodeError) as error:
+            raise RunError(f"{path / 'run.json'} is damaged: {error}") from error
+        now = msgspec.json.decode(msgspec.json.encode(settings))
+        for key, value in now["search"].items():
+            if before.get("search", {}).get(key) != value:
+                raise BadInput(
+                    f"{path} was started with {key} = {before.get('search', {}).get(key)}, not {value}; resume it with the same settings"
+                )
+        drop_torn_line(path / "results.jsonl")
+        return cls(path)
+
+    def finished(self) -> dict[str, TheoremResult]:
+        """The results on record, by name; the last one counts. Errors are not final: they are tried again."""
+        results: dict[str, TheoremResult] = {}
+        for number, line in enumerate(whole_lines(self.path / "results.jsonl"), start=1):
+            try:
+                result = msgspec.json.decode(line, type=TheoremResult)
+            except msgspec.DecodeError as error:
+                raise RunError(f"{self.path / 'results.jsonl'}:{number} is damaged: {error}") from error
+            results[result.name] = result
+        return {name: r for name, r in results.items() if r.status != "error"}
+
+    def record(self, result: TheoremResult, theorem: Theorem | None = None) -> None:
+        """Put a theorem's outcome on record. Raises RunError when the disk does not take it."""
+        if theorem is not None:
+            self.trajectory.write(theorem.name)
+            if result.proof is not None:
+                write_text(self.path / "proofs" / f"{part_name(theorem.name)}.lean", lean_file(theorem, result.proof))
+        append_line(self.path / "results.jsonl", result.line())
+
+
+def lean_file(theorem: Theorem, proof: str) -> str:
+    """A whole Lean file: imports, header, theorem."""
+    imports = "".join(f"import {m}\n" for m in theorem.imports if m != "Init")
+    header = f"{theorem.header.strip()}\n\n" if theorem.header.strip() else ""
+    return f"{imports}\n{header}{proof}\n"

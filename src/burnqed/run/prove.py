@@ -1,0 +1,119 @@
+"""Prove many theorems: a search each on a leased Lean, the gate for what is found, the record for everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from burnqed.core.errors import LeanError, RunError, StatementRejected
+from burnqed.core.outcome import SearchStatus
+from burnqed.core.ports import Clock, EventSink, Gate, LeanPool, TacticPolicy, ValueFn
+from burnqed.core.theorem import Theorem
+from burnqed.run.folder import RunFolder
+from burnqed.run.judge import ProofJudge
+from burnqed.run.result import TheoremResult
+from burnqed.search.config import SearchConfig
+from burnqed.search.engine import Search, SearchResult
+from burnqed.theorems.read import BadEntry, Entry
+
+_REASONS = {
+    SearchStatus.EXHAUSTED: "every candidate was tried on every state that could be reached",
+    SearchStatus.OUT_OF_NODES: "the budget of nodes is spent",
+    SearchStatus.OUT_OF_TIME: "the budget of seconds is spent",
+    SearchStatus.STOPPED: "stopped",
+}
+EMBEDDED_ROOTS = ("Init", "Std")
+
+
+@dataclass(frozen=True)
+class Prover:
+    """Everything that a run needs, as ports."""
+
+    pool: LeanPool
+    gate: Gate
+    policy: TacticPolicy
+    value: ValueFn
+    config: SearchConfig
+    events: EventSink
+    clock: Clock
+    folder: RunFolder
+
+    async def prove_all(
+        self, entries: Sequence[Entry], on_result: Callable[[TheoremResult], None]
+    ) -> list[TheoremResult]:
+        """Prove what is not on record yet; results in the order of the entries, ``on_result`` as they come.
+
+        Cancelling it loses the searches in flight and nothing else.
+        """
+        done = self.folder.finished()
+
+        async def one(entry: Entry) -> TheoremResult:
+            if isinstance(entry, Theorem) and (before := done.get(entry.name)) and before.digest == entry.digest:
+                result = before
+            else:
+                result = await self._prove(entry)
+            on_result(result)
+            return result
+
+        return await asyncio.gather(*(one(e) for e in entries))
+
+    async def _prove(self, entry: Entry) -> TheoremResult:
+        """One theorem, recorded. Trouble with one theorem is its result, not the end of the run."""
+        if isinstance(entry, BadEntry):
+            return self._record(TheoremResult(name=entry.name, status="error", reason=entry.reason), None)
+        missing = [m for m in entry.imports if m.split(".")[0] not in EMBEDDED_ROOTS]
+        if missing:
+            reason = f"{entry.name} imports {', '.join(missing)}; the embedded Lean has Init and Std only"
+            return self._record(_result(entry, status="error", reason=reason), None)
+        try:
+            async with self.pool.lease() as session:
+                judge = ProofJudge(entry, self.gate)
+                search = Search(
+                    entry,
+                    session=session,
+                    policy=self.policy,
+                    value=self.value,
+                    judge=judge,
+                    config=self.config,
+                    events=self.events,
+                    clock=self.clock,
+                )
+                found = await search.run()
+        except StatementRejected as error:
+            self.folder.trajectory.drop(entry.name)
+            return self._record(_result(entry, status="error", reason=str(error)), None)
+        except LeanError as error:
+            self.folder.trajectory.drop(entry.name)
+            return self._record(_result(entry, status="error", reason=f"Lean failed on {entry.name}: {error}"), None)
+        return self._record(_from_search(entry, found, judge.accepted_source), entry)
+
+    def _record(self, result: TheoremResult, theorem: Theorem | None) -> TheoremResult:
+        try:
+            self.folder.record(result, theorem)
+        except RunError as error:
+            return TheoremResult(name=result.name, status="error", reason=str(error), source=result.source)
+        return result
+
+
+def _from_search(theorem: Theorem, found: SearchResult, source: str | None) -> TheoremResult:
+    proved = found.proof is not None and found.verdict is not None and source is not None
+    reason = "" if proved else _REASONS.get(found.status, str(found.status))
+    if not proved and found.refused_proofs:
+        reason += (
+            f"; {len(found.refused_proofs)} finished states were no proofs, the first because {found.refused_proofs[0]}"
+        )
+    return _result(
+        theorem,
+        status="proved" if proved else "not_proved",
+        proof=source if proved else None,
+        nodes=found.expansions,
+        seconds=round(found.seconds, 3),
+        axioms=list(found.verdict.axioms) if found.verdict else [],
+        reason=reason,
+        tactics=found.tactics,
+    )
+
+
+def _result(theorem: Theorem, **fields: object) -> TheoremResult:
+    return TheoremResult(name=theorem.name, source=theorem.source, digest=theorem.digest, **fields)  # type: ignore[arg-type]

@@ -1,0 +1,39 @@
+"""What is reported for one theorem."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Status = Literal["proved", "not_proved", "error"]
+
+
+class TheoremResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``results.jsonl`` and of ``--json``.
+
+    ``proof`` is Lean source that the gate accepted; ``nodes`` are states expanded; ``axioms`` those that the gate
+    found the proof to reach outside the library's own theorems.
+    """
+
+    name: str
+    status: Status
+    proof: str | None = None
+    nodes: int = 0
+    seconds: float = 0.0
+    axioms: list[str] = []
+    reason: str = ""
+    tactics: int = 0
+    source: str = ""
+    digest: str = ""
+
+    def line(self) -> str:
+        """As one line of JSON."""
+        return msgspec.json.encode(self).decode()
+
+
+def exit_status(results: list[TheoremResult]) -> int:
+    """0 when all are proved, 2 when some input was bad, else 1."""
+    if any(r.status == "error" for r in results):
+        return 2
+    return 0 if all(r.status == "proved" for r in results) else 1

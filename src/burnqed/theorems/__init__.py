@@ -1,0 +1,1 @@
+"""From what a person gives (a statement, a .lean file, JSON lines) to theorems."""

@@ -1,0 +1,1 @@
+"""The record of every search, as it happened."""

@@ -1,0 +1,1 @@
+"""ValueFn implementations: how provable a state looks."""

@@ -1,0 +1,88 @@
+"""The tactic menu: its file format and what it proposes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from burnqed.core.errors import BadInput
+from burnqed.core.state import Goal, ProofState, Variable
+from burnqed.policy.menu import MenuPolicy, bounded, load_menu, parse_menu
+
+
+def goal(target: str, **hypotheses: str) -> Goal:
+    return Goal(variables=tuple(Variable(n, t) for n, t in hypotheses.items()), target=target)
+
+
+def texts(menu: str, *goals: Goal) -> list[str]:
+    return [c.text for c in MenuPolicy(parse_menu(menu, source="m")).candidates(ProofState(goals))]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("omega", "weight | when | tactic"),
+        ("x | always | omega", "not a number"),
+        ("-1 | always | omega", "positive"),
+        ("1 | sometimes | omega", "unknown condition"),
+        ("1 | target | omega", "regular expression"),
+        ("1 | target ( | omega", "bad regular expression"),
+        ("1 | goals many | omega", "whole number"),
+        ("1 | always | exact {nothing}", "bad placeholder"),
+        ("1 | always | exact {", "bad placeholder"),
+    ],
+)
+def test_a_broken_line_is_named(line, says):
+    with pytest.raises(BadInput, match=r"my\.menu:2") as error:
+        parse_menu(f"1 | always | simp\n{line}\n", source="my.menu")
+    assert says in str(error.value)
+
+
+def test_an_empty_or_missing_menu_is_refused(tmp_path: Path):
+    with pytest.raises(BadInput, match="no rules"):
+        parse_menu("# nothing\n", source="m")
+    with pytest.raises(BadInput, match="cannot be read"):
+        load_menu(tmp_path / "none.txt")
+
+
+def test_conditions():
+    g = goal("a ∧ b", n="Nat", h="n = 3 ∨ n = 4", p="Prop", hp="p")
+    assert texts("1 | target ∧ | constructor", g) == ["constructor"]
+    assert texts("1 | target ∨ | left", g) == []
+    assert texts("1 | fact ∨ | rcases {h} with {h} | {h}", g) == ["rcases h with h | h"]
+    assert texts("1 | variable ^Nat$ | induction {x}", g) == ["induction n"]
+    assert texts("1 | goals 2 | swap", g) == []
+    assert texts("1 | goals 2 | swap", g, g) == ["swap"]
+    assert texts("1 | always | simp [{facts}]", g) == ["simp [h]"]
+    assert texts("1 | always | simp [{facts}]", goal("a")) == []
+    assert texts(r"1 | target (\w+) ∧ (\w+) | have := {2} {1}", g) == ["have := b a"]
+
+
+def test_inaccessible_names_are_never_used():
+    g = Goal(
+        variables=(Variable("n✝", "Nat", accessible=False), Variable("h✝", "n✝ = 1", accessible=False)), target="True"
+    )
+    assert texts("1 | fact . | subst {h}\n1 | variable . | cases {x}\n1 | always | trivial", g) == ["trivial"]
+
+
+def test_probabilities_sum_to_one_and_rank_by_weight():
+    candidates = MenuPolicy(
+        parse_menu("1 | always | b\n3 | always | a\n1 | always | c\n2 | always | b", source="m")
+    ).candidates(ProofState((goal("x"),)))
+    assert [c.text for c in candidates] == ["a", "b", "c"]
+    assert sum(math.exp(c.logprob_nats) for c in candidates) == pytest.approx(1)
+
+
+def test_bounded():
+    g = goal("True", a="Nat", b="Int", c="Nat", h="1 ≤ a ∧ a ≤ 9", h2="-2 < b", h3="5 > b", h4="c ≥ 3")
+    assert list(bounded(g, 64)) == [("a", list(range(1, 10))), ("b", list(range(-1, 5)))]
+    assert list(bounded(g, 8)) == [("b", list(range(-1, 5)))]
+
+
+async def test_propose_respects_n():
+    policy = MenuPolicy(load_menu())
+    ((first, second), none) = await policy.propose([ProofState((goal("∀ n : Nat, n = n"),)), ProofState(())], 2)
+    assert none == []
+    assert first.logprob_nats >= second.logprob_nats
