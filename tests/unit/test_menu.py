@@ -30,8 +30,10 @@ def texts(menu: str, *goals: Goal) -> list[str]:
         ("1 | target | omega", "regular expression"),
         ("1 | target ( | omega", "bad regular expression"),
         ("1 | goals many | omega", "whole number"),
-        ("1 | always | exact {nothing}", "bad placeholder"),
-        ("1 | always | exact {", "bad placeholder"),
+        ("1 | always | exact {nothing}", "does not give"),
+        ("1 | always | exact {h}", "does not give"),
+        ("1 | target = | exact {1}", "does not give"),
+        ("1 | always | exact {", "does not give"),
     ],
 )
 def test_a_broken_line_is_named(line, says):
@@ -79,6 +81,25 @@ def test_bounded():
     g = goal("True", a="Nat", b="Int", c="Nat", h="1 ≤ a ∧ a ≤ 9", h2="-2 < b", h3="5 > b", h4="c ≥ 3")
     assert list(bounded(g, 64)) == [("a", list(range(1, 10))), ("b", list(range(-1, 5)))]
     assert list(bounded(g, 8)) == [("b", list(range(-1, 5)))]
+
+
+def test_residues_pairs_and_numerals():
+    g = goal("a ^ 2 % 3 = 0 ∨ 4 ∣ b", a="Int", b="Nat", c="Nat", h="b + c = 12", h2="c ≤ 5")
+    assert (
+        texts("1 | modular 3 | {x} {m} {T}: {cases} / {patterns}", g)[0]
+        == "a 3 Int: a % 3 = 0 ∨ a % 3 = 1 ∨ a % 3 = 2 / hm | hm | hm"
+    )
+    assert len(texts("1 | modular 4 | {x} {m} {T}: {cases} / {patterns}", g)) == 6
+    assert texts("1 | pair ^Nat$ | {x} {y}", g) == ["b c"]
+    assert texts("1 | numeral 12 | {x} ≤ {1}", g) == ["a ≤ 5", "a ≤ 12", "b ≤ 5", "b ≤ 12"], "c is bounded already"
+
+
+def test_squares():
+    g = goal("10 * a ≤ 28 * a ^ 2 + 1", a="K")
+    assert texts("1 | squares | {hints}\\ngrind", g) == [
+        "have hsq0 : (0 : K) ≤ (28 * a - 5) ^ 2 := Lean.Grind.OrderedRing.sq_nonneg\ngrind"
+    ]
+    assert texts("1 | squares | {hints}", goal("a ≤ b", a="K", b="K")) == []
 
 
 async def test_propose_respects_n():

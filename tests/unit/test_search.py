@@ -113,7 +113,8 @@ async def test_value_decides_between_equals():
     policy = ScriptedPolicy({"start": [("x", -1.0), ("y", -1.0)]}, default=[("go", -1.0)])
     towards_y, _ = await run(lean, policy, value=ToyValue({"X": 1.0, "Y": 0.0}))
     towards_x, _ = await run(lean, policy, value=ToyValue({"X": 0.0, "Y": 1.0}))
-    assert towards_y.proof and towards_x.proof
+    assert towards_y.proof
+    assert towards_x.proof
     assert (towards_y.proof[0].tactic, towards_x.proof[0].tactic) == ("y", "x")
 
 

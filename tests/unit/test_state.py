@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import json
+
 from burnqed.core.state import Goal, ProofState, Variable
 from burnqed.lean.protocol import Message, TacticReply, decode, proof_state, suggestion
 
-WIRE = """{"goals":[{"fragment":"tactic","key":"7","name":"_uniq.60","userName":"succ","target":{"pp":"∃ z, x + z = y"},"vars":[
-{"isInaccessible":false,"name":"_uniq.57","type":{"pp":"Nat"},"userName":"x"},{"isInaccessible":false,"name":"_uniq.58","type":{"pp":"Nat"},"userName":"y"},
-{"isInaccessible":true,"name":"_uniq.59","type":{"pp":"x <\\n  y"},"userName":"h✝"},{"isInaccessible":false,"name":"_uniq.1","type":{"pp":"Nat"},"value":{"pp":"3"},"userName":"k"}]}],
-"hasSorry":false,"hasUnsafe":false,"messages":[],"nextStateId":1}"""
+WIRE = json.dumps(
+    {
+        "goals": [
+            {
+                "fragment": "tactic",
+                "key": "7",
+                "name": "_uniq.60",
+                "userName": "succ",
+                "target": {"pp": "∃ z, x + z = y"},
+                "vars": [
+                    {"isInaccessible": False, "name": "_uniq.57", "type": {"pp": "Nat"}, "userName": "x"},
+                    {"isInaccessible": False, "name": "_uniq.58", "type": {"pp": "Nat"}, "userName": "y"},
+                    {"isInaccessible": True, "name": "_uniq.59", "type": {"pp": "x <\n  y"}, "userName": "h✝"},
+                    {
+                        "isInaccessible": False,
+                        "name": "_uniq.1",
+                        "type": {"pp": "Nat"},
+                        "value": {"pp": "3"},
+                        "userName": "k",
+                    },
+                ],
+            }
+        ],
+        "hasSorry": False,
+        "hasUnsafe": False,
+        "messages": [],
+        "nextStateId": 1,
+    }
+)
 
 
 def test_a_goal_reads_as_lean_prints_it():

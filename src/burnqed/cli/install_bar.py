@@ -22,7 +22,8 @@ class InstallBar:
             DownloadColumn(),
             TimeElapsedColumn(),
         )
-        self._progress = Progress(*columns, console=Console(stderr=True))
+        console = Console(stderr=True)
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task: TaskID | None = None
 
     def __enter__(self) -> InstallBar:

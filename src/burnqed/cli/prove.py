@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from burnqed import __version__
 from burnqed.cli.install_bar import ensure_lean
@@ -91,8 +90,8 @@ def prove(
         "policy": f"menu {menu or ''}".strip(),
         "value": "size",
     }
+    lean = ensure_lean()  # before the folder: an installation that fails leaves no empty run behind
     folder = RunFolder.resume(path, settings) if resume else RunFolder.create(path, settings)
-    lean = ensure_lean()
     results, interrupted = asyncio.run(
         _run(entries, rules, config, LeanConfig(workers=workers), lean, folder, as_json=as_json)
     )
@@ -165,4 +164,4 @@ def _summary(results: Sequence[TheoremResult], total: int, folder: Path) -> None
     proved = sum(r.status == "proved" for r in results)
     errors = sum(r.status == "error" for r in results)
     bad = f", {errors} could not be tried" if errors else ""
-    Console(stderr=True, highlight=False).print(f"{proved} of {total} proved{bad}. On record in {folder}")
+    print(f"{proved} of {total} proved{bad}. On record in {folder}", file=sys.stderr)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Console, Group
@@ -15,6 +18,8 @@ from rich.text import Text
 from burnqed.core.events import Event, NodeAdded, SearchEnded, SearchStarted, TacticApplied
 from burnqed.run.result import TheoremResult
 
+_MARKS = {"proved": ("✓", "green"), "not_proved": ("–", "yellow"), "error": ("✗", "red")}
+
 
 @dataclass
 class _Running:
@@ -23,6 +28,7 @@ class _Running:
     depth: int = 0
     tactics: int = 0
     best: float = float("-inf")
+    checking: bool = False
 
 
 class ProveScreen:
@@ -30,7 +36,6 @@ class ProveScreen:
 
     def __init__(self, total: int, *, enabled: bool) -> None:
         self._console = Console(stderr=True)
-        self._stdout = Console()
         self._running: dict[str, _Running] = {}
         columns = (
             TextColumn("{task.description}"),
@@ -61,43 +66,66 @@ class ProveScreen:
         """Update the line of the event's theorem."""
         if isinstance(event, SearchStarted):
             self._running[event.theorem] = _Running(time.monotonic())
+            self._note()
         elif isinstance(event, SearchEnded):
             self._running.pop(event.theorem, None)
         elif (line := self._running.get(event.theorem)) is not None:
             if isinstance(event, NodeAdded):
                 line.nodes += 1
                 line.depth = max(line.depth, event.depth)
-                line.best = max(line.best, event.priority) if event.depth else line.best
+                line.checking = event.finished
+                if event.depth and not event.finished:
+                    line.best = max(line.best, event.priority)
             elif isinstance(event, TacticApplied):
                 line.tactics += 1
+                line.checking = False
 
     def result(self, result: TheoremResult) -> None:
         """Count a finished theorem."""
         self._running.pop(result.name, None)
         self._proved += result.status == "proved"
-        self._bar.update(self._task, advance=1, note=f"{self._proved} proved")
+        self._bar.advance(self._task)
+        self._note()
 
     def show(self, result: TheoremResult) -> None:
         """Print a result for a person: the proof on standard output, everything about it on standard error."""
         cost = f"{result.nodes} nodes, {result.tactics} tactics, {result.seconds:.1f} s"
+        mark, style = _MARKS[result.status]
+        head = f"[{style}]{mark}[/] [bold]{escape(result.name)}[/]"
         if result.status == "proved":
             axioms = f", axioms {', '.join(result.axioms)}" if result.axioms else ""
-            self._console.print(
-                f"[green]✓[/] [bold]{escape(result.name)}[/] proved ({cost}{escape(axioms)})", highlight=False
-            )
-            self._stdout.print(result.proof, highlight=False, markup=False, soft_wrap=True)
-            self._stdout.print()
+            head += f" proved ({cost}{escape(axioms)})"
+        elif result.status == "not_proved":
+            head += f" not proved ({cost}): {escape(result.reason)}"
         else:
-            mark, style = ("–", "yellow") if result.status == "not_proved" else ("✗", "red")
-            head = f"{result.name} not proved ({cost})" if result.status == "not_proved" else result.name
-            self._console.print(
-                f"[{style}]{mark}[/] [bold]{escape(head)}[/]: {escape(result.reason)}", highlight=False, soft_wrap=True
-            )
+            head += f": {escape(result.reason)}"
+        with self._paused():
+            self._console.print(head, highlight=False, emoji=False, soft_wrap=True)
+            if result.proof is not None:
+                # Not through rich, which would take ``:x:`` in Lean for an emoji.
+                print(result.proof, end="\n\n", flush=True)
+
+    @contextlib.contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Take the drawing away while something is printed, for both may go to one terminal."""
+        if self._live:
+            self._live.stop()
+        try:
+            yield
+        finally:
+            if self._live:
+                sys.stderr.flush()
+                self._live.start()
+
+    def _note(self) -> None:
+        self._bar.update(self._task, note=f"{self._proved} proved")
 
     def _render(self) -> Group:
-        table = Table(box=None, pad_edge=False, show_header=bool(self._running), header_style="dim")
-        for name in ("theorem", "nodes", "depth", "tactics/s", "best score", "seconds"):
-            table.add_column(name, justify="left" if name == "theorem" else "right")
+        table = Table(
+            box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(self._running), header_style="dim"
+        )
+        for name in ("theorem", "states", "depth", "tactics/s", "best score", "seconds", ""):
+            table.add_column(name, justify="left" if name in ("theorem", "") else "right", no_wrap=True)
         now = time.monotonic()
         for theorem, r in self._running.items():
             seconds = now - r.began_s
@@ -109,5 +137,6 @@ class ProveScreen:
                 f"{r.tactics / max(seconds, 0.1):.0f}",
                 best,
                 f"{seconds:.0f}",
+                "checking a proof" if r.checking else "",
             )
         return Group(self._bar, table)

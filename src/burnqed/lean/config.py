@@ -17,6 +17,9 @@ class LeanConfig(BaseModel, frozen=True, extra="forbid"):
     request_timeout_s: float = Field(
         30.0, gt=0, description="a request without any sign of life for so long is given up"
     )
+    statement_timeout_s: float = Field(
+        120.0, gt=0, description="how long elaborating a statement may take; some take a minute"
+    )
     ready_timeout_s: float = Field(180.0, gt=0, description="how long a process may take to start")
     max_requests: int = Field(1000, ge=1, description="a process is replaced after so many requests")
     max_age_s: float = Field(1800.0, gt=0, description="or after so long")
@@ -35,5 +38,5 @@ class LeanConfig(BaseModel, frozen=True, extra="forbid"):
 
 
 def default_workers(cpus: int, available_mb: int) -> int:
-    """min(16, ¾ of the cores), at least one, never more than fit into the memory that is free (seed, gotcha 15)."""
+    """min(16, ¾ of the cores), at least one, never more than fit into the memory that is free now."""
     return max(1, min(16, int(0.75 * cpus), available_mb // WORKER_MB))

@@ -39,8 +39,13 @@ class WorkerPool:
 
     async def warm_up(self, count: int = 1) -> None:
         """Start so many processes ahead of the first lease."""
-        started = await asyncio.gather(*(self._start() for _ in range(min(count, self.size) - len(self._idle))))
-        self._idle += started
+        wanted = min(count, self.size) - len(self._idle)
+        # Wait for all of them even if one fails: a process that comes up later would belong to nobody.
+        started = await asyncio.gather(*(self._start() for _ in range(wanted)), return_exceptions=True)
+        self._idle += [p for p in started if isinstance(p, LeanProcess)]
+        for failure in started:
+            if isinstance(failure, BaseException):
+                raise failure
 
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncIterator[PooledSession]:
@@ -101,10 +106,9 @@ def sweep_orphans() -> int:
     killed = 0
     for process in psutil.process_iter():
         try:
-            if process.pid == os.getpid() or "node" not in process.name():
-                continue
+            # The tag alone tells: Node calls its process "MainThread", so names say nothing.
             tag = process.environ().get(OWNER_VARIABLE)
-            if tag and owner_is_dead(tag):
+            if tag and process.pid != os.getpid() and owner_is_dead(tag):
                 os.killpg(os.getpgid(process.pid), signal.SIGKILL)
                 killed += 1
         except (psutil.Error, OSError):

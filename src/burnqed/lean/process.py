@@ -79,6 +79,34 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
+async def _spawn(launch: Launch, prepare: Callable[[], None]) -> asyncio.subprocess.Process:
+    """Start the process. Raises WorkerLost when the system refuses."""
+    creating = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *launch.argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**launch.env, OWNER_VARIABLE: owner_tag()},
+            cwd=launch.cwd,
+            limit=LINE_LIMIT_BYTES,
+            start_new_session=True,
+            preexec_fn=prepare,
+        )
+    )
+    try:
+        return await asyncio.shield(creating)
+    except OSError as error:
+        raise WorkerLost(f"Lean could not be started ({launch.argv[0]}): {error}") from error
+    except asyncio.CancelledError:
+        # A cancellation inside create_subprocess_exec (Python 3.11) waits for ever for pipes that were never connected.
+        with contextlib.suppress(OSError):
+            process = await creating
+            process.kill()
+            await process.communicate()
+        raise
+
+
 @dataclass(eq=False)
 class LeanProcess:
     """A running Lean. Make one with :meth:`start`; one request at a time."""
@@ -102,20 +130,7 @@ class LeanProcess:
                 launch.prepare()
 
         began = time.monotonic()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *launch.argv,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env={**launch.env, OWNER_VARIABLE: owner_tag()},
-                cwd=launch.cwd,
-                limit=LINE_LIMIT_BYTES,
-                start_new_session=True,
-                preexec_fn=prepare,
-            )
-        except OSError as error:
-            raise WorkerLost(f"Lean could not be started ({launch.argv[0]}): {error}") from error
+        process = await _spawn(launch, prepare)
         self = cls(process=process, launch=launch, started_s=began)
         self._drain = asyncio.create_task(self._drain_stderr())
         seen: deque[bytes] = deque(maxlen=5)
@@ -131,7 +146,7 @@ class LeanProcess:
             await self.close()
             raise WorkerLost(f"Lean was not ready after {ready_timeout_s:.0f} s") from error
         except asyncio.CancelledError:
-            self.kill()
+            await self.close()
             raise
         except WorkerLost as error:
             await self.close()

@@ -7,10 +7,13 @@ else, so the rebuilt state is the same, down to the names of its metavariables.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from burnqed.core.errors import StatementRejected, WorkerLost
+import msgspec
+
+from burnqed.core.errors import ProtocolError, StatementRejected, WorkerLost
 from burnqed.core.outcome import Outcome, Refused, StateRef, Stepped, Verdict
 from burnqed.core.state import ProofState
 from burnqed.core.theorem import Theorem
@@ -29,6 +32,7 @@ from burnqed.lean.protocol import (
 )
 
 _RSS_CHECK_EVERY = 25
+_PLACE = re.compile(r"^<Pantograph>:(\d+):(\d+): ")
 _STATEMENT_ERRORS = frozenset({"expr", "parse", "arguments", "frontend"})
 
 
@@ -93,12 +97,15 @@ class PooledSession:
                 partial, reply = await self.process.request(
                     "goal.tactics", payload, BatchReply, timeout_s=self._config.request_timeout_s
                 )
-                done = [*(decode(entry, TacticReply) for entry in partial), *reply.outcomes]
+                done = [*_entries(partial), *reply.outcomes]
+                if len(done) != len(chunk):
+                    self.process.kill()
+                    raise ProtocolError(f"Lean answered {len(done)} tactics of {len(chunk)}")
                 outcomes += [self._outcome(ref, tactic, r) for tactic, r in zip(chunk, done, strict=True)]
                 died_before = False
             except BatchLost as lost:
                 # States of the lost process are gone, but the answers stand; replaying will find the states again.
-                answered = [decode(entry, TacticReply) for entry in lost.partial]
+                answered = _entries(lost.partial)
                 await self._renew()
                 outcomes += [self._outcome(ref, t, r, live=False) for t, r in zip(chunk, answered, strict=False)]
                 if one_by_one and not answered:
@@ -153,7 +160,7 @@ class PooledSession:
         payload = {"theorem": self._theorem.sorried, "header": self._theorem.header}
         try:
             _, reply = await self.process.request(
-                "goal.start", payload, StartReply, timeout_s=self._config.request_timeout_s
+                "goal.start", payload, StartReply, timeout_s=self._config.statement_timeout_s
             )
         except RequestFailed as error:
             if error.kind in _STATEMENT_ERRORS:
@@ -213,6 +220,14 @@ class PooledSession:
         self.process = await self._replace(self.process)
 
 
+def _entries(partial: Sequence[msgspec.Raw]) -> list[TacticReply]:
+    """The entries of ``partial`` lines, typed."""
+    try:
+        return [decode(entry, TacticReply) for entry in partial]
+    except msgspec.DecodeError as error:
+        raise ProtocolError(f"an entry of Lean's partial reply cannot be read: {error}") from error
+
+
 def _one_line(text: str) -> str:
     """Lean's message with its line breaks taken out, for a one-sentence error."""
-    return " ".join(text.split())
+    return _PLACE.sub(r"line \1, column \2: ", " ".join(text.split()))

@@ -11,8 +11,14 @@ The menu is a text file (``menu.txt`` beside this module, or the user's own), a 
 - ``fact REGEX``: once for every accessible hypothesis that is a proposition and matches, named ``{h}``
 - ``variable REGEX``: once for every other accessible variable whose type matches, named ``{x}``
 - ``goals N``: at least N goals are open
-- ``bounded N``: once for every Nat or Int variable that hypotheses confine to at most N values; ``{x}`` is its name and
-  ``{cases}`` the disjunction of its values
+- ``pair REGEX``: once for every two accessible variables of the same matching type, ``{x}`` and ``{y}``
+- ``bounded N``: once for every Nat or Int variable that facts confine to at most N values; ``{x}`` is its name, ``{cases}``
+  the disjunction ``x = a ∨ x = b ∨ …``, ``{patterns}`` is ``rfl | rfl | …``, ``{middle}`` the value in the middle
+- ``modular N``: once for every Nat or Int variable and every modulus up to N in target or facts; ``{x}``, ``{m}``, ``{cases}``
+  (``x % m = 0 ∨ …``), ``{patterns}`` (``hm | hm | …``), ``{T}`` (``Nat`` or ``Int``)
+- ``numeral N``: once for every numeral from 2 to N in the facts, ``{1}``, and every Nat or Int variable ``{x}`` without an
+  upper bound
+- ``squares``: when a polynomial of the goal is a sum of squares; ``{hints}`` proves them (for an ordered ring), a line each
 
 In tactics ``{facts}`` stands for all facts, comma-separated (the rule is skipped when there are none), ``\n`` is a
 line break, ``{{`` and ``}}`` are braces. Weights are relative; within a state they are normalised to probabilities.
@@ -20,9 +26,10 @@ line break, ``{{`` and ``}}`` are braces. Weights are relative; within a state t
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -30,12 +37,13 @@ from pathlib import Path
 from burnqed.core.errors import BadInput
 from burnqed.core.state import Goal, ProofState, Variable
 from burnqed.core.tactic import Candidate, normalise
+from burnqed.policy.squares import linear_forms
 
 _PROPOSITION = re.compile(
     r"[=≠<>≤≥∧∨¬∃∀∣↔∈∉]|^True$|^False$|\bIs[A-Z]|Injective|Surjective|Nodup|Sorted|Pairwise|Even|Odd"
 )
 _SEPARATOR = re.compile(r"\s+\|\s+")
-_WHEN = re.compile(r"^(always|target|fact|variable|goals|bounded)(?:\s+(.+))?$")
+_WHEN = re.compile(r"^(\w+)(?:\s+(.+))?$")
 _NAME = r"[A-Za-z_α-ωΑ-Ω][\w'₀-₉]*"
 _LOWER = (
     (re.compile(rf"^(-?\d+) (<|≤) ({_NAME})$"), lambda n, op: int(n) + (op == "<")),
@@ -126,17 +134,23 @@ def variables(goal: Goal) -> list[Variable]:
 def bounded(goal: Goal, limit: int) -> Iterator[tuple[str, list[int]]]:
     """The Nat and Int variables that facts of the form ``a < x`` and ``x ≤ b`` confine to at most ``limit`` values."""
     for v in variables(goal):
-        if v.type not in ("Nat", "Int"):
-            continue
-        low: int | None = 0 if v.type == "Nat" else None
-        high: int | None = None
-        for part in (p.strip() for f in facts(goal) for p in f.type.split("∧")):
-            for found in _bounds(part, v.name, _LOWER):
-                low = found if low is None else max(low, found)
-            for found in _bounds(part, v.name, _UPPER):
-                high = found if high is None else min(high, found)
+        low, high = _interval(goal, v)
         if low is not None and high is not None and 0 < high - low + 1 <= limit:
             yield v.name, list(range(low, high + 1))
+
+
+def _interval(goal: Goal, v: Variable) -> tuple[int | None, int | None]:
+    """The least and the greatest value of a Nat or Int variable as far as facts say so in numerals."""
+    if v.type not in ("Nat", "Int"):
+        return None, None
+    low: int | None = 0 if v.type == "Nat" else None
+    high: int | None = None
+    for part in (p.strip() for f in facts(goal) for p in f.type.split("∧")):
+        for found in _bounds(part, v.name, _LOWER):
+            low = found if low is None else max(low, found)
+        for found in _bounds(part, v.name, _UPPER):
+            high = found if high is None else min(high, found)
+    return low, high
 
 
 def _bounds(part: str, name: str, forms: Sequence[tuple[re.Pattern[str], object]]) -> Iterator[int]:
@@ -152,23 +166,116 @@ def _instances(rule: Rule, goal: Goal, num_goals: int) -> Iterator[str]:
     all_facts = ", ".join(v.name for v in facts(goal))
     if "{facts}" in rule.tactic and not all_facts:
         return
-    fixed = {"facts": all_facts}
-    if rule.when == "always" or (rule.when == "goals" and num_goals >= rule.count):
-        yield _fill(rule.tactic, (), fixed)
-    elif rule.when == "target":
-        assert rule.pattern is not None
-        if m := rule.pattern.search(goal.target):
-            yield _fill(rule.tactic, (m[0], *(g or "" for g in m.groups())), fixed)
-    elif rule.when in ("fact", "variable"):
-        assert rule.pattern is not None
-        for v in facts(goal) if rule.when == "fact" else variables(goal):
-            if m := rule.pattern.search(v.type):
-                yield _fill(rule.tactic, (m[0], *(g or "" for g in m.groups())), {**fixed, "h": v.name, "x": v.name})
-    elif rule.when == "bounded":
-        for name, values in bounded(goal, rule.count):
-            cases = " ∨ ".join(f"{name} = {value}" for value in values)
-            patterns = " | ".join(["rfl"] * len(values))
-            yield _fill(rule.tactic, (), {**fixed, "x": name, "cases": cases, "patterns": patterns})
+    for groups, names in _MATCHES[rule.when](rule, goal, num_goals):
+        yield _fill(rule.tactic, groups, {"facts": all_facts, **names})
+
+
+Binding = tuple[tuple[str, ...], dict[str, str]]
+
+
+def _always(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
+    yield (), {}
+
+
+def _goals(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
+    if num_goals >= rule.count:
+        yield (), {}
+
+
+def _target(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
+    assert rule.pattern is not None
+    if m := rule.pattern.search(goal.target):
+        yield _groups(m), {}
+
+
+def _fact(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
+    assert rule.pattern is not None
+    for v in facts(goal):
+        if m := rule.pattern.search(v.type):
+            yield _groups(m), {"h": v.name}
+
+
+def _variable(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
+    assert rule.pattern is not None
+    for v in variables(goal):
+        if m := rule.pattern.search(v.type):
+            yield _groups(m), {"x": v.name}
+
+
+def _pair(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
+    assert rule.pattern is not None
+    for a, b in itertools.combinations(variables(goal), 2):
+        if a.type == b.type and (m := rule.pattern.search(a.type)):
+            yield _groups(m), {"x": a.name, "y": b.name}
+
+
+def _bounded(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
+    for name, values in bounded(goal, rule.count):
+        cases = " ∨ ".join(f"{name} = {value}" for value in values)
+        middle = str(values[(len(values) + 1) // 2]) if len(values) > 1 else str(values[0])
+        yield (), {"x": name, "cases": cases, "patterns": " | ".join(["rfl"] * len(values)), "middle": middle}
+
+
+def _modular(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
+    text = " ".join([goal.target, *(v.type for v in facts(goal))])
+    moduli = sorted({int(a or b) for a, b in _MODULUS.findall(text)})
+    for m in moduli:
+        if not 2 <= m <= rule.count:
+            continue
+        for v in variables(goal):
+            if v.type in ("Nat", "Int"):
+                cases = " ∨ ".join(f"{v.name} % {m} = {r}" for r in range(m))
+                yield (), {"x": v.name, "m": str(m), "cases": cases, "patterns": " | ".join(["hm"] * m), "T": v.type}
+
+
+def _numeral(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
+    numerals = sorted({int(n) for v in facts(goal) for n in re.findall(r"\b\d+\b", v.type)})
+    for v in variables(goal):
+        if v.type in ("Nat", "Int") and _interval(goal, v)[1] is None:
+            for n in numerals:
+                if 2 <= n <= rule.count:
+                    yield (str(n), str(n)), {"x": v.name}
+
+
+def _squares(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
+    if forms := linear_forms(goal):
+        types = {v.name: v.type for v in goal.variables}
+        lines = []
+        for i, form in enumerate(forms):
+            name = re.search(r"[^\W\d][\w'₀-₉]*", form)
+            carrier = types.get(name[0], "_") if name else "_"
+            lines.append(f"have hsq{i} : (0 : {carrier}) ≤ ({form}) ^ 2 := Lean.Grind.OrderedRing.sq_nonneg")
+        yield (), {"hints": "\n".join(lines)}
+
+
+_MATCHES: dict[str, Callable[[Rule, Goal, int], Iterator[Binding]]] = {
+    "always": _always,
+    "goals": _goals,
+    "target": _target,
+    "fact": _fact,
+    "variable": _variable,
+    "pair": _pair,
+    "bounded": _bounded,
+    "modular": _modular,
+    "numeral": _numeral,
+    "squares": _squares,
+}
+_WITH_PATTERN = ("target", "fact", "variable", "pair")
+_WITH_COUNT = ("goals", "bounded", "modular", "numeral")
+_NAMES = {
+    "fact": ("h",),
+    "variable": ("x",),
+    "pair": ("x", "y"),
+    "bounded": ("x", "cases", "patterns", "middle"),
+    "modular": ("x", "m", "cases", "patterns", "T"),
+    "numeral": ("x",),
+    "squares": ("hints",),
+}
+_MODULUS = re.compile(r"% (\d+)|\b(\d+) ∣")
+
+
+def _groups(m: re.Match[str]) -> tuple[str, ...]:
+    return (m[0], *(g or "" for g in m.groups()))
 
 
 def _fill(tactic: str, groups: Sequence[str], names: dict[str, str]) -> str:
@@ -190,24 +297,27 @@ def _parse_rule(line: str, where: str) -> Rule:
     if not weight > 0 or math.isinf(weight):
         raise BadInput(f"{where}: the weight must be a positive number, not {parts[0]}")
     match = _WHEN.match(parts[1])
-    if match is None:
-        raise BadInput(f"{where}: unknown condition {parts[1]!r}; use always, target, fact, variable, goals or bounded")
+    if match is None or match[1] not in _MATCHES:
+        raise BadInput(f"{where}: unknown condition {parts[1]!r}; use one of {', '.join(_MATCHES)}")
     when, argument = match[1], match[2]
     pattern, count = None, 0
-    if when in ("target", "fact", "variable"):
+    if when in _WITH_PATTERN:
         if argument is None:
             raise BadInput(f"{where}: `{when}` needs a regular expression")
         try:
             pattern = re.compile(argument)
         except re.error as error:
             raise BadInput(f"{where}: bad regular expression {argument!r}: {error}") from None
-    elif when in ("goals", "bounded"):
+    elif when in _WITH_COUNT:
         if argument is None or not argument.isdigit():
             raise BadInput(f"{where}: `{when}` needs a whole number")
         count = int(argument)
     tactic = parts[2].replace("\\n", "\n")
     try:
-        _fill(tactic, [""] * 10, {"h": "h", "x": "x", "facts": "h", "cases": "c", "patterns": "p"})
+        groups = pattern.groups + 1 if pattern else 2 if when == "numeral" else 0
+        _fill(tactic, [""] * groups, dict.fromkeys(("facts", *_NAMES.get(when, ())), "x"))
     except (KeyError, IndexError, ValueError) as error:
-        raise BadInput(f"{where}: bad placeholder in the tactic ({error}); write {{{{ and }}}} for braces") from None
+        raise BadInput(
+            f"{where}: `{when}` does not give a placeholder of this tactic ({error}); {{{{ and }}}} are braces"
+        ) from None
     return Rule(weight, when, pattern, count, tactic)

@@ -42,16 +42,16 @@ class RunFolder:
     def resume(cls, path: Path, settings: dict[str, Any]) -> RunFolder:
         """Go on with a run. Raises BadInput when there is none, or when it was started with other settings."""
         try:
-            before = msgspec.json.decode((path / "run.json").read_bytes())
+            before = msgspec.json.decode((path / "run.json").read_bytes(), type=dict[str, Any])
         except FileNotFoundError:
             raise BadInput(f"{path} holds no run to resume; leave --resume out to start one") from None
         except (OSError, msgspec.DecodeError) as error:
             raise RunError(f"{path / 'run.json'} is damaged: {error}") from error
-        now = msgspec.json.decode(msgspec.json.encode(settings))
-        for key, value in now["search"].items():
-            if before.get("search", {}).get(key) != value:
+        was, now = _decisive(before), _decisive(msgspec.json.decode(msgspec.json.encode(settings)))
+        for key in sorted(was.keys() | now.keys()):
+            if was.get(key) != now.get(key):
                 raise BadInput(
-                    f"{path} was started with {key} = {before.get('search', {}).get(key)}, not {value}; resume it with the same settings"
+                    f"{path} was started with {key} = {was.get(key)}, not {now.get(key)}; resume it with the same settings"
                 )
         drop_torn_line(path / "results.jsonl")
         return cls(path)
@@ -74,6 +74,13 @@ class RunFolder:
             if result.proof is not None:
                 write_text(self.path / "proofs" / f"{part_name(theorem.name)}.lean", lean_file(theorem, result.proof))
         append_line(self.path / "results.jsonl", result.line())
+
+
+def _decisive(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that decide what a search does, as one flat table. The input may grow between two starts."""
+    search = settings.get("search")
+    flat = dict(search) if isinstance(search, dict) else {}
+    return flat | {key: settings.get(key) for key in ("policy", "value")}
 
 
 def lean_file(theorem: Theorem, proof: str) -> str:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from burnqed.core.errors import LeanError, RunError, StatementRejected
 from burnqed.core.outcome import SearchStatus
 from burnqed.core.ports import Clock, EventSink, Gate, LeanPool, TacticPolicy, ValueFn
@@ -92,7 +94,7 @@ class Prover:
         try:
             self.folder.record(result, theorem)
         except RunError as error:
-            return TheoremResult(name=result.name, status="error", reason=str(error), source=result.source)
+            return msgspec.structs.replace(result, status="error", reason=str(error))  # a proof is still shown
         return result
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class SearchConfig(BaseModel, frozen=True, extra="forbid"):
-    """Defaults: the seed's budget of 800 nodes and 300 s a theorem."""
+    """Defaults: 800 nodes and 300 s a theorem; depth of search is worth more than many shallow ones."""
 
     max_nodes: int = Field(800, ge=1, description="states expanded before giving up")
     max_seconds: float = Field(300.0, gt=0, description="wall time before giving up")

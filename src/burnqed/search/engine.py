@@ -108,7 +108,13 @@ class Search:
         new: list[Node] = []
         found: tuple[Node, Verdict] | None = None
         for candidate, outcome in zip(tried, outcomes, strict=True):
-            child = await self._take_in(node, candidate, outcome, new) if found is None else None
+            if found is not None:  # for the record only
+                what = outcome.kind if isinstance(outcome, Refused) else "stepped"
+                self._applied(
+                    node, candidate, outcome, what, outcome.detail if isinstance(outcome, Refused) else "", None
+                )
+                continue
+            child = await self._take_in(node, candidate, outcome, new)
             if child is not None and child.state.finished:
                 verdict = await self._judge(child)
                 if verdict.accepted:

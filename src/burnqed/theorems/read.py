@@ -39,12 +39,16 @@ def read_input(text: str) -> list[Entry]:
     if text.endswith((".lean", ".jsonl")) and "\n" not in text:
         path = Path(text)
         try:
-            content = path.read_text(encoding="utf-8")
+            content = path.read_text(encoding="utf-8-sig")
         except FileNotFoundError:
             raise BadInput(f"{path}: no such file") from None
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(f"{path}: cannot be read as UTF-8 text: {error}") from error
         return read_lean(content, source=str(path)) if path.suffix == ".lean" else read_jsonl(content, source=str(path))
+    if _is_file(text):
+        raise BadInput(f"{text}: a file of theorems ends in .lean or .jsonl")
+    if not text.isascii() and text.encode(errors="replace").decode() != text:
+        raise BadInput("the statement is not UTF-8 text")
     if not text.strip():
         raise BadInput(
             "the statement is empty; give a proposition such as '∀ n : Nat, n + 0 = n', or the path of a .lean or .jsonl file"
@@ -52,11 +56,17 @@ def read_input(text: str) -> list[Entry]:
     return [_statement(text, name="statement", header="", imports=DEFAULT_IMPORTS, source="")]
 
 
+def _is_file(text: str) -> bool:
+    """Whether a statement is more likely a path that somebody mistyped."""
+    return len(text) < 200 and "\n" not in text and "\0" not in text and Path(text).is_file()
+
+
 def read_jsonl(content: str, *, source: str) -> list[Entry]:
     """One object a line: ``statement`` (``theorem … := by sorry`` or a proposition); ``name`` and ``header`` optional."""
     entries: list[Entry] = []
     seen: dict[str, int] = {}
-    for number, line in enumerate(content.splitlines(), start=1):
+    # Not splitlines(): U+2028 and its like may stand inside a JSON text.
+    for number, line in enumerate(content.split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{source}:{number}"

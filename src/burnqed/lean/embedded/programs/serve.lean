@@ -140,6 +140,10 @@ unsafe def inputContext (src file : String) : Parser.InputContext :=
 
 unsafe def sourceName : String := "<burnqed>"
 
+/-- Unification approximates as it does in a file; without that, `do` blocks already mean something else. -/
+unsafe def metaContext : Meta.Context :=
+  { keyedConfig := Config.toConfigWithKey { foApprox := true, ctxApprox := true, quasiPatternApprox := true } }
+
 /-- Runs an action on a copy of the state; heartbeats count from here, not from the process's start. -/
 unsafe def run (h : Header) (src : String) (heartbeats : Nat) (core : Core.State) (ms : Meta.State) (ts : Term.State) (x : TermElabM α) : BaseIO (Ran α) := do
   let ctx : Core.Context := {
@@ -148,7 +152,7 @@ unsafe def run (h : Header) (src : String) (heartbeats : Nat) (core : Core.State
   let cref ← IO.mkRef { core with messages := {}, infoState := {} }
   let mref ← IO.mkRef ms
   let tref ← IO.mkRef ts
-  let e : EIO Exception α := x { errToSorry := false } tref {} mref ctx cref
+  let e : EIO Exception α := x { errToSorry := false } tref metaContext mref ctx cref
   let r ← e.toBaseIO
   return { result := r, core := ← cref.get, metas := ← mref.get, term := ← tref.get }
 
@@ -336,7 +340,7 @@ unsafe def elabStatement (stx : Syntax) : TermElabM Expr := do
   let e := ((← getMCtx).levelMVarToParam (fun _ => false) (fun _ => false) e `u 1).expr
   if e.hasExprMVar then throwError "the statement leaves something undetermined (a metavariable): add type annotations\n{e}"
   if e.hasSorry then throwError "the statement itself contains `sorry`"
-  return e
+  letToHave e -- as Lean does with a theorem's type
 
 unsafe def startFrom (e : Expr) (intros : Nat) : TermElabM (List MVarId × MVarId) := do
   let g ← mkFreshExprSyntheticOpaqueMVar e
@@ -413,6 +417,12 @@ unsafe def isAxiom (env : Environment) (n : Name) (c : ConstantInfo) : Bool :=
     | none => true
   | _ => false
 
+/-- What an imported constant brings with it. Proofs of imported theorems are not there to be looked into; but the kernel computes
+these two by compiled code, whatever the definition says, and Lean makes them depend on an axiom for that reason. -/
+unsafe def trusts (n : Name) (w : Walk) : Walk :=
+  if (n == ``Lean.reduceBool || n == ``Lean.reduceNat) && !w.seen.contains ``Lean.trustCompiler
+  then { w with seen := w.seen.insert ``Lean.trustCompiler, found := w.found.push ``Lean.trustCompiler } else w
+
 mutual
 /-- Walks what a name rests on: into everything that is not from an imported module. `made` are the names not in the header. -/
 unsafe def walkName (env before : Environment) (n : Name) (w : Walk) : Walk :=
@@ -423,7 +433,7 @@ unsafe def walkName (env before : Environment) (n : Name) (w : Walk) : Walk :=
   | some c =>
     let w := if isAxiom env n c then { w with found := w.found.push n } else w
     match env.getModuleIdxFor? n with
-    | some _ => w
+    | some _ => trusts n w
     | none =>
       let w := walkArray env before c.type.getUsedConstants 0 w
       let w := match c.value? (allowOpaque := true) with
@@ -467,6 +477,7 @@ unsafe def verdict (s : GoalState) : TermElabM Json := do
   let env ← getEnv
   let before := s.header.env
   let w := walkArray env before proof.getUsedConstants 0 (walkArray env before type.getUsedConstants 0 {})
+  if w.seen.contains ``sorryAx then return ← no "the proof uses sorry" -- in an auxiliary lemma, say
   match replay before w.own 0 with
   | .error e => no e
   | .ok env' =>
