@@ -281,7 +281,7 @@ async def test_verdicts_tell_axioms(ask: Ask) -> None:
     native = await ask("goal.tactic", stateId=2, tactic="native_decide")
     assert (native["goals"], native["hasSorry"]) == ([], False)
     reply = await ask("goal.verdict", stateId=native["nextStateId"])
-    assert not reply["accepted"] or "Lean.ofReduceBool" in reply["axioms"]
+    assert (reply["accepted"], reply["axioms"]) == (False, ["Lean.ofReduceBool"])
     header = "def computed : Bool := true"
     await ask("goal.start", header=header, theorem="theorem x : Lean.reduceBool computed = true := by sorry")
     await ask("goal.tactic", stateId=4, tactic="rfl")
@@ -321,8 +321,12 @@ async def test_theorem_check(ask: Ask) -> None:
     assert good == {"accepted": True, "axioms": [], "messages": [], "reason": ""}
     bad = await ask("theorem.check", **asked, source="theorem a : 1 = 1 := by\n  foo")
     assert not bad["accepted"]
-    assert bad["reason"] == "unknown tactic"
-    assert bad["messages"]
+    assert bad["reason"] == "the source is not one theorem: <Pantograph>:2:3: unknown tactic"
+    wrong = await ask("theorem.check", **asked, source="theorem a : 1 = 1 := by\n  exact absurd rfl")
+    assert not wrong["accepted"]
+    assert wrong["messages"]
+    two = await ask("theorem.check", **asked, source="theorem b : 1 = 1 := rfl\ntheorem a : 1 = 1 := b")
+    assert (two["accepted"], two["reason"][:29]) == (False, "the source is not one theorem")
 
 
 async def test_heartbeats_count_for_each_request(ask: Ask) -> None:

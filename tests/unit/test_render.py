@@ -29,16 +29,35 @@ def test_bullets_for_every_goal_that_a_step_left():
     assert structured_script(s) == "\n".join(
         [
             "  induction n with",
-            "  | zero => ?_",
-            "  | succ n ih => ?_",
-            "  · rfl",
-            "  · constructor",
+            "  | zero =>",
+            "    rfl",
+            "  | succ n ih =>",
+            "    constructor",
             "    · simp",
             "      omega",
             "    · exact ih",
         ]
     )
     assert flat_script(s).splitlines()[3:] == ["  rfl", "  constructor", "  simp", "  omega", "  exact ih"]
+
+
+def test_a_goal_that_splits_again_at_once():
+    s = steps(
+        ("constructor", 1, 2),
+        ("cases h with\n| inl a => ?_\n| inr b => ?_", 2, 3),
+        ("x", 3, 2),
+        ("y", 2, 1),
+        ("z", 1, 0),
+    )
+    assert structured_script(s).splitlines() == [
+        "  constructor",
+        "  · cases h with",
+        "    | inl a =>",
+        "      x",
+        "    | inr b =>",
+        "      y",
+        "  · z",
+    ]
 
 
 def test_a_suggestion_takes_the_place_of_the_question():

@@ -161,6 +161,8 @@ def refusal(reply: TacticReply) -> tuple[RefusalKind, str]:
             kind = "heartbeats"
         elif reply.reason == "recursion":
             kind = "recursion"
+        elif reply.reason == "unsafe":
+            return "unsafe", "the tactic names something unsafe"
         errors = [m.data for m in reply.messages if m.severity == "error"]
         return kind, errors[0] if errors else ""
     return ("sorry", "the step leaves a sorry") if reply.has_sorry else ("unsafe", "the step uses an unsafe constant")

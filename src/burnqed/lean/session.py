@@ -60,6 +60,7 @@ class PooledSession:
         self._theorem: Theorem | None = None
         self._origins: list[_Origin] = []
         self._server_ids: dict[int, int] = {}
+        self._next_rss_check = 0
 
     async def start(self, theorem: Theorem) -> tuple[StateRef, ProofState]:
         """Open a theorem; whatever the session held before is let go."""
@@ -212,11 +213,15 @@ class PooledSession:
         """Replace a process that has served long enough, or has grown too large."""
         p = self.process
         worn = p.lost or p.requests >= self._config.max_requests or p.age_s >= self._config.max_age_s
-        if worn or (p.requests % _RSS_CHECK_EVERY == 0 and p.rss_mb() > self._config.rss_limit_mb):
+        if not worn and p.requests >= self._next_rss_check:
+            self._next_rss_check = p.requests + _RSS_CHECK_EVERY
+            worn = p.rss_mb() > self._config.rss_limit_mb
+        if worn:
             await self._renew()
 
     async def _renew(self) -> None:
         self._server_ids = {}
+        self._next_rss_check = 0
         self.process = await self._replace(self.process)
 
 

@@ -13,7 +13,8 @@ The menu is a text file (``menu.txt`` beside this module, or the user's own), a 
 - ``goals N``: at least N goals are open
 - ``pair REGEX``: once for every two accessible variables of the same matching type, ``{x}`` and ``{y}``
 - ``bounded N``: once for every Nat or Int variable that facts confine to at most N values; ``{x}`` is its name, ``{cases}``
-  the disjunction ``x = a ∨ x = b ∨ …``, ``{patterns}`` is ``rfl | rfl | …``, ``{middle}`` the value in the middle
+  the disjunction ``x = a ∨ x = b ∨ …``, ``{patterns}`` is ``rfl | rfl | …``, ``{by_omega}`` and ``{by_grind}`` are tactics that try to
+  finish the goal value by value
 - ``modular N``: once for every Nat or Int variable and every modulus up to N in target or facts; ``{x}``, ``{m}``, ``{cases}``
   (``x % m = 0 ∨ …``), ``{patterns}`` (``hm | hm | …``), ``{T}`` (``Nat`` or ``Int``)
 - ``numeral N``: once for every numeral from 2 to N in the facts, ``{1}``, and every Nat or Int variable ``{x}`` without an
@@ -211,9 +212,30 @@ def _pair(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
 
 def _bounded(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
     for name, values in bounded(goal, rule.count):
-        cases = " ∨ ".join(f"{name} = {value}" for value in values)
-        middle = str(values[(len(values) + 1) // 2]) if len(values) > 1 else str(values[0])
-        yield (), {"x": name, "cases": cases, "patterns": " | ".join(["rfl"] * len(values)), "middle": middle}
+        cases, patterns = _cases(name, values)
+        by_omega = "\n".join(_case_tree(name, values, "omega"))
+        by_grind = "\n".join(_case_tree(name, values, "first | omega | grind"))
+        yield (), {"x": name, "cases": cases, "patterns": patterns, "by_omega": by_omega, "by_grind": by_grind}
+
+
+def _cases(name: str, values: list[int]) -> tuple[str, str]:
+    """``x = a ∨ x = b ∨ …`` and the pattern that takes it apart."""
+    return " ∨ ".join(f"{name} = {value}" for value in values), " | ".join(["rfl"] * len(values))
+
+
+def _case_tree(name: str, values: list[int], closer: str) -> list[str]:
+    """Lines of a tactic that closes the goal for each value apart. Split in halves: omega takes too long to see that a variable has one of
+    many values.
+    """
+    if len(values) <= _LEAF:
+        cases, patterns = _cases(name, values)
+        return [f"have hx : {cases} := by omega", f"rcases hx with {patterns} <;> ({closer})"]
+    half = len(values) // 2
+    lines = [f"rcases (by omega : {name} < {values[half]} ∨ {values[half]} ≤ {name}) with hx | hx"]
+    for part in (values[:half], values[half:]):
+        first, *rest = _case_tree(name, part, closer)
+        lines += [f"· {first}", *(f"  {line}" for line in rest)]
+    return lines
 
 
 def _modular(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
@@ -266,11 +288,12 @@ _NAMES = {
     "fact": ("h",),
     "variable": ("x",),
     "pair": ("x", "y"),
-    "bounded": ("x", "cases", "patterns", "middle"),
+    "bounded": ("x", "cases", "patterns", "by_omega", "by_grind"),
     "modular": ("x", "m", "cases", "patterns", "T"),
     "numeral": ("x",),
     "squares": ("hints",),
 }
+_LEAF = 8
 _MODULUS = re.compile(r"% (\d+)|\b(\d+) ∣")
 
 

@@ -366,6 +366,19 @@ unsafe def evalTactics (stx : Syntax) (goals : List MVarId) : TermElabM (List MV
   Term.synthesizeSyntheticMVarsNoPostponing
   Tactic.getUnsolvedGoals ctx ref
 
+/-- Whether `word` stands in `s` at `p`. -/
+unsafe def standsAt (s : String) (p : String.Pos.Raw) (word : String) (q : String.Pos.Raw) : Bool :=
+  if q.atEnd word then true else if p.atEnd s then false
+  else if p.get s == q.get word then standsAt s (p.next s) word (q.next word) else false
+
+/-- Whether a text names something that escapes Lean's types. Such terms can be run while a tactic is elaborated, before anything is
+checked. A name can be written in no other way than by its letters, so looking at the text is enough. -/
+unsafe def namesUnsafe (s : String) (p : String.Pos.Raw) : Bool :=
+  if p.atEnd s then false
+  else if p.get s == 'n' && standsAt s p "nsafe" 0 then true
+  else if p.get s == 'l' && (standsAt s p "lcProof" 0 || standsAt s p "lcAny" 0 || standsAt s p "lcUnreachable" 0) then true
+  else namesUnsafe s (p.next s)
+
 /-- What became of one tactic: a new state, or a reason in `json`. -/
 structure Step where
   next : Option GoalState
@@ -380,6 +393,8 @@ unsafe def step (s : GoalState) (goals : List MVarId) (rest : List MVarId) (src 
   match parseAll h Parser.Tactic.tacticSeq.fn src with
   | .error e => return { next := none, json := [("parseError", .str e), ("hasSorry", .bool false), ("hasUnsafe", .bool false)] }
   | .ok stx =>
+    if namesUnsafe src 0 then
+      return { next := none, json := [("messages", .arr #[]), ("hasSorry", .bool false), ("hasUnsafe", .bool true), ("reason", .str "unsafe")] }
     let x : TermElabM (List MVarId × Bool × Bool × Array Json) := do
       let gs ← evalTactics stx goals
       let gs := join gs rest
@@ -459,6 +474,11 @@ unsafe def replay (env : Environment) (own : Array ConstantInfo) (i : Nat) : Exc
     | c => .error ("a tactic declared " ++ nameStr c.name ++ ", which is neither a theorem nor a definition")
   else .ok env
 
+/-- Whether a proof rests on compiled code. The kernel is not asked about such a proof: it would run code that the environment
+before the tactics does not have, which may end the process. -/
+unsafe def compiled (w : Walk) : Bool :=
+  w.seen.contains ``Lean.trustCompiler || w.seen.contains ``Lean.ofReduceBool || w.seen.contains ``Lean.ofReduceNat
+
 unsafe def kernelText (e : Kernel.Exception) : String :=
   match e with
   | .declTypeMismatch .. => "the proof has another type than the statement"
@@ -478,6 +498,8 @@ unsafe def verdict (s : GoalState) : TermElabM Json := do
   let before := s.header.env
   let w := walkArray env before proof.getUsedConstants 0 (walkArray env before type.getUsedConstants 0 {})
   if w.seen.contains ``sorryAx then return ← no "the proof uses sorry" -- in an auxiliary lemma, say
+  if compiled w then
+    return Json.mkObj [("accepted", .bool false), ("reason", .str "the proof rests on compiled code"), ("axioms", .arr (nameArray w.found 0 #[]))]
   match replay before w.own 0 with
   | .error e => no e
   | .ok env' =>
@@ -505,6 +527,7 @@ unsafe def judge (h : Header) (st : Command.State) (name : Name) (type : Expr) :
       if normalLevels v.type != normalLevels type then no "the file's theorem does not state what was asked" #[] else
       let w := walkName st.env h.env name (walkArray st.env h.env type.getUsedConstants 0 {})
       if w.seen.contains ``sorryAx then no "the proof uses sorry" w.found else
+      if compiled w then no "the proof rests on compiled code" w.found else
       match replay h.env w.own 0 with
       | .error e => no e w.found
       | .ok env => match env.find? name with
@@ -605,6 +628,15 @@ unsafe def openHeader (sv : Server) (text : String) : IO (Except Json Header) :=
       sv.headers.modify fun a => a.push h
       return .ok h
 
+/-- Whether a source is one theorem and nothing else, but for a limit that is set for it. -/
+unsafe def isOneTheorem (stx : Syntax) : Bool :=
+  let k := stx.getKind
+  if k == ``Parser.Command.in then stx[0].getKind == ``Parser.Command.set_option && stx[0][1].getId == `maxHeartbeats && isOneTheorem stx[2]
+  else k == ``Parser.Command.declaration && stx[1].getKind == ``Parser.Command.theorem
+
+unsafe def refused (reason : String) : Json :=
+  Json.mkObj [("accepted", .bool false), ("reason", .str reason), ("axioms", .arr #[]), ("messages", .arr #[])]
+
 /-- `theorem.check`: the gate's question, meant for a process that has answered nothing before. -/
 unsafe def theoremCheck (sv : Server) (p : Json) : IO Json := do
   match str? p "header", str? p "theorem", str? p "source" with
@@ -622,6 +654,11 @@ unsafe def theoremCheck (sv : Server) (p : Json) : IO Json := do
           | .error e => return failure "expr" (← exceptionText e)
           | .ok e =>
             if r.core.messages.hasErrors then return failure "expr" (← firstError r.core.messages.toList)
+            match parseAll h (Parser.categoryParserFn `command) source with
+            | .error e => return refused ("the source is not one theorem: " ++ e)
+            | .ok src =>
+            if !(isOneTheorem src) then return refused "the source is not one theorem"
+            if namesUnsafe source 0 then return refused "the source names something unsafe"
             let s ← IO.processCommands (inputContext (header ++ "\n" ++ source) sourceName) {} (Command.mkState sv.base.env {} sv.base.opts)
             let st := s.commandState
             let ms ← serialized st.messages.toList #[]
