@@ -55,7 +55,7 @@ def per_request_ms(began: float, count: int) -> float:
 
 async def ours(process: LeanProcess) -> dict[str, list[float]]:
     """One at a time, in batches, and an empty command; milliseconds a tactic (or request)."""
-    times: dict[str, list[float]] = {"one_ms": [], "batch_ms": [], "stat_ms": []}
+    times: dict[str, list[float]] = {"one_ms": [], "batch_ms": [], "empty_ms": []}
     _, start = await process.request("goal.start", {"theorem": STATEMENT}, StartReply, timeout_s=60)
     for _ in range(ROUNDS):
         began = time.perf_counter()
@@ -70,15 +70,15 @@ async def ours(process: LeanProcess) -> dict[str, list[float]]:
         times["batch_ms"].append(per_request_ms(began, REQUESTS // BATCH * BATCH))
         began = time.perf_counter()
         for _ in range(REQUESTS):
-            await process.request("stat", {}, dict, timeout_s=30)
-        times["stat_ms"].append(per_request_ms(began, REQUESTS))
+            await process.request("options.print", {}, dict, timeout_s=30)
+        times["empty_ms"].append(per_request_ms(began, REQUESTS))
         await process.request("reset", {}, dict, timeout_s=30)
         _, start = await process.request("goal.start", {"theorem": STATEMENT}, StartReply, timeout_s=60)
     return times
 
 
 def bare(pipe: BarePipe) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {"one_ms": [], "stat_ms": []}
+    times: dict[str, list[float]] = {"one_ms": [], "empty_ms": []}
     for _ in range(ROUNDS):
         state = pipe.ask("goal.start", {"theorem": STATEMENT})["stateId"]
         began = time.perf_counter()
@@ -87,8 +87,8 @@ def bare(pipe: BarePipe) -> dict[str, list[float]]:
         times["one_ms"].append(per_request_ms(began, REQUESTS))
         began = time.perf_counter()
         for _ in range(REQUESTS):
-            pipe.ask("stat", {})
-        times["stat_ms"].append(per_request_ms(began, REQUESTS))
+            pipe.ask("options.print", {})
+        times["empty_ms"].append(per_request_ms(began, REQUESTS))
         pipe.ask("reset", {})
     return times
 
@@ -122,9 +122,9 @@ async def main() -> None:
                 "constructor_per_s_in_batches": round(1000 / best["batch_ms"]),
                 "batch_speedup": round(best["one_ms"] / best["batch_ms"], 2),
                 "bare_pipe_constructor_per_s": round(1000 / min(theirs["one_ms"])),
-                "client_overhead_ms": round(best["stat_ms"] - min(theirs["stat_ms"]), 3),
-                "stat_ms": round(best["stat_ms"], 3),
-                "bare_pipe_stat_ms": round(min(theirs["stat_ms"]), 3),
+                "client_overhead_ms": round(best["empty_ms"] - min(theirs["empty_ms"]), 3),
+                "empty_ms": round(best["empty_ms"], 3),
+                "bare_pipe_empty_ms": round(min(theirs["empty_ms"]), 3),
             }
         )
     )

@@ -13,8 +13,8 @@ The menu is a text file (``menu.txt`` beside this module, or the user's own), a 
 - ``goals N``: at least N goals are open
 - ``pair REGEX``: once for every two accessible variables of the same matching type, ``{x}`` and ``{y}``
 - ``bounded N``: once for every Nat or Int variable that facts confine to at most N values; ``{x}`` is its name, ``{cases}``
-  the disjunction ``x = a ∨ x = b ∨ …``, ``{patterns}`` is ``rfl | rfl | …``, ``{by_omega}`` and ``{by_grind}`` are tactics that try to
-  finish the goal value by value
+  the disjunction ``x = a ∨ x = b ∨ …``, ``{patterns}`` is ``rfl | rfl | …``, ``{by_omega}`` and ``{by_grind}`` are tactics that
+  try to finish the goal value by value
 - ``modular N``: once for every Nat or Int variable and every modulus up to N in target or facts; ``{x}``, ``{m}``, ``{cases}``
   (``x % m = 0 ∨ …``), ``{patterns}`` (``hm | hm | …``), ``{T}`` (``Nat`` or ``Int``)
 - ``numeral N``: once for every numeral from 2 to N in the facts, ``{1}``, and every Nat or Int variable ``{x}`` without an
@@ -224,8 +224,9 @@ def _cases(name: str, values: list[int]) -> tuple[str, str]:
 
 
 def _case_tree(name: str, values: list[int], closer: str) -> list[str]:
-    """Lines of a tactic that closes the goal for each value apart. Split in halves: omega takes too long to see that a variable has one of
-    many values.
+    """Lines of a tactic that closes the goal for each value apart.
+
+    Split in halves, since omega takes too long to see that a variable has one of many values.
     """
     if len(values) <= _LEAF:
         cases, patterns = _cases(name, values)
