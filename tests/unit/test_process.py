@@ -513,6 +513,16 @@ async def test_cancelling_a_start_leaves_no_process(lab: Lab) -> None:
     await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("after_s", [0, 0.001, 0.005, 0.02])
+async def test_cancelling_while_the_process_is_made_does_not_hang(lab: Lab, after_s: float) -> None:
+    """Python 3.11 waits for ever for a process that was cancelled before its pipes were connected."""
+    task = asyncio.create_task(lab.start("never"))
+    await asyncio.sleep(after_s)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 10)
+
+
 async def test_a_statement_that_hangs_is_rejected(lab: Lab) -> None:
     from burnqed.core.errors import StatementRejected
 
