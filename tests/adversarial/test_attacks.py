@@ -302,7 +302,7 @@ ATTACKS: list[tuple[int, Theorem, list[str]]] = [
             run_io(f'IO.FS.removeFile "{CANARY}"'),
             run_io(f'IO.FS.rename "{CANARY}" "{CANARY}2"'),
             run_io(f'IO.FS.createDir "{CANARY}.d"'),
-            run_io('IO.FS.writeFile "/program/serve.lean" "dead"'),
+            run_io('IO.FS.writeFile "/program/server.lean" "dead"'),
             run_io('IO.FS.writeFile "/toolchain/lib/lean/Init.olean" "dead"'),
             run_io(f'do {{ let h ← IO.FS.Handle.mk "{CANARY}" IO.FS.Mode.append; h.putStr "dead"; h.flush }}'),
             run_io(

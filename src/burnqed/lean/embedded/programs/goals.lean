@@ -1,0 +1,98 @@
+-- ## Goals --------------------------------------------------------------------------------------------
+
+unsafe def inLocal (lctx : LocalContext) (insts : LocalInstances) (x : MetaM α) : MetaM α :=
+  fun c s => x { c with lctx := lctx, localInstances := insts } s
+
+unsafe def expression (e : Expr) : MetaM Json := do
+  return Json.mkObj [("pp", .str (← ppExpr e).pretty)]
+
+/-- The variables of a goal; also the visible ones as expressions, and whether a metavariable occurs in their types. -/
+unsafe def variables (lctx : LocalContext) (ids : Array FVarId) (i : Nat) (acc : Array Json) (xs : Array Expr) (open? : Bool) : MetaM (Array Json × Array Expr × Bool) := do
+  if h : i < ids.size then
+    match lctx.find? ids[i] with
+    | none => variables lctx ids (i + 1) acc xs open?
+    | some d =>
+      if d.isAuxDecl then variables lctx ids (i + 1) acc xs open? else
+      if d.isImplementationDetail then variables lctx ids (i + 1) acc (xs.push d.toExpr) open? else
+      let ty ← instantiateMVars d.type
+      let base := [("name", Json.str (nameStr d.fvarId.name)), ("userName", Json.str (nameStr d.userName)),
+        ("isInaccessible", Json.bool d.userName.isInaccessibleUserName), ("type", ← expression ty)]
+      let (obj, o) ← match d.value? with
+        | some v => do
+          let v ← instantiateMVars v
+          pure (cat base [("value", ← expression v)], v.hasExprMVar)
+        | none => pure (base, false)
+      variables lctx ids (i + 1) (acc.push (Json.mkObj obj)) (xs.push d.toExpr) (open? || o || ty.hasExprMVar)
+  else return (acc, xs, open?)
+
+unsafe def bump : List (Name × Nat) → Name → List (Name × Nat) × Nat
+  | [], n => ([(n, 1)], 0)
+  | (m, k) :: r, n => if m == n then ((m, k + 1) :: r, k) else
+    let (r, k') := bump r n
+    ((m, k) :: r, k')
+
+/-- Shadowed and macro-made names get a dagger, newest first, as Lean's own printer does it (its function cannot be called here). -/
+unsafe def sanitize (ids : Array FVarId) (i : Nat) (seen : NameSet) (used : List (Name × Nat)) (lctx : LocalContext) : LocalContext :=
+  match i with
+  | 0 => lctx
+  | i + 1 =>
+    match lctx.find? ids[i]! with
+    | none => sanitize ids i seen used lctx
+    | some d =>
+      if d.userName.hasMacroScopes || seen.contains d.userName then
+        let stem := d.userName.eraseMacroScopes
+        let (used, k) := bump used stem
+        let shown := stem.appendAfter (if k == 0 then "✝" else "✝" ++ k.toSuperscriptString)
+        sanitize ids i (seen.insert d.userName) used (lctx.setUserName d.fvarId shown)
+      else sanitize ids i (seen.insert d.userName) used lctx
+
+/-- A goal as Pantograph shows it, and `key`: a hash of the closed statement `∀ hypotheses, target` up to names, absent
+when a metavariable ties the goal to others. -/
+unsafe def goalJson (g : MVarId) : MetaM Json := do
+  match (← getMCtx).findDecl? g with
+  | none => throwError "unknown goal"
+  | some d =>
+  let ids := d.lctx.getFVarIds
+  let lctx := sanitize ids ids.size {} [] d.lctx
+  inLocal lctx d.localInstances do
+    let (vars, xs, open?) ← variables lctx ids 0 #[] #[] false
+    let type ← instantiateMVars d.type
+    let target ← expression type
+    let key ← if open? || type.hasExprMVar then pure [] else do
+      let closed ← mkForallFVars xs type
+      pure [("key", Json.str (toString closed.hash.toNat))]
+    let user := match d.userName with
+      | .anonymous => []
+      | n => [("userName", Json.str (nameStr n))]
+    return Json.mkObj (("name", Json.str (nameStr g.name)) :: ("fragment", .str "tactic") :: ("target", target) :: ("vars", .arr vars) :: cat user key)
+
+unsafe def join : List MVarId → List MVarId → List MVarId
+  | [], b => b
+  | g :: a, b => g :: join a b
+
+unsafe def goalsJson : List MVarId → Array Json → MetaM (Array Json)
+  | [], acc => pure acc
+  | g :: r, acc => do goalsJson r (acc.push (← goalJson g))
+
+unsafe def solvedHasSorry : List MVarId → MetaM Bool
+  | [] => pure false
+  | g :: r => do
+    if ← g.isAssigned then
+      let e ← instantiateMVars (.mvar g)
+      if e.hasSorry then return true
+    solvedHasSorry r
+
+unsafe def anyUnsafe (env : Environment) (a : Array Name) (i : Nat) : Bool :=
+  if h : i < a.size then
+    match env.find? a[i] with
+    | some c => if c.isUnsafe then true else anyUnsafe env a (i + 1)
+    | none => anyUnsafe env a (i + 1)
+  else false
+
+unsafe def solvedHasUnsafe (env : Environment) : List MVarId → MetaM Bool
+  | [] => pure false
+  | g :: r => do
+    if ← g.isAssigned then
+      let e ← instantiateMVars (.mvar g)
+      if anyUnsafe env e.getUsedConstants 0 then return true
+    solvedHasUnsafe env r
