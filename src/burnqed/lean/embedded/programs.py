@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ class Program:
 _COMMON = ("base", "goals", "statements", "tactics", "verdict", "inspect", "commands", "loop")
 PROVER = Program("prover", (*_COMMON, "prover_main"))
 """What a proof search needs, and nothing else."""
-COMPLETE = Program("complete", (*_COMMON, "complete_main"))
+COMPLETE = Program("complete", (*_COMMON, "goal_commands", "environment", "files", "complete_main"))
 """All of Pantograph's protocol, and files with sorries."""
 
 
@@ -51,7 +50,7 @@ def written(program: Program) -> Path:
             draft = path.with_name(f"{secrets.token_hex(4)}.tmp")
             try:
                 draft.write_bytes(source)
-                os.replace(draft, path)
+                draft.replace(path)
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     draft.unlink()

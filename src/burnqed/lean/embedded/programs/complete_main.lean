@@ -1,8 +1,10 @@
 -- ## All of Pantograph ---------------------------------------------------------------------------------
 
 unsafe def dispatchComplete (sv : Server) (out : IO.FS.Stream) (cmd : String) (p : Json) : IO Json := do
-  match cmd with
-  | _ => dispatch sv out cmd p
+  if let some j ← goalCommands sv out cmd p then return j
+  if let some j ← environmentCommands sv out cmd p then return j
+  if let some j ← fileCommands sv out cmd p then return j
+  dispatch sv out cmd p
 
 /-- Arguments are modules and Lean options (`--pp.raw=true`). -/
 unsafe def optionCommands : List String → String
