@@ -44,17 +44,19 @@ def test_a_goal_reads_as_lean_prints_it():
     state = proof_state(reply.goals)
     assert state.text == "case succ\nx y : Nat\nh✝ : x <\n    y\nk : Nat := 3\n⊢ ∃ z, x + z = y"
     assert [v.accessible for v in state.goals[0].variables] == [True, True, False, True]
-    assert state.key == ((state.goals[0].text, "7"),)
+    assert state.key == ("7",)
 
 
-def test_names_and_types_both_tell_states_apart():
-    def state(name: str, key: str | None) -> ProofState:
-        return ProofState((Goal((Variable(name, "Nat"),), "True", key=key),))
+def test_a_state_is_the_same_by_the_keys_of_its_goals():
+    def state(*goals: tuple[str, str | None, int]) -> ProofState:
+        return ProofState(tuple(Goal((Variable(name, "Nat"),), "True", key=key, group=g) for name, key, g in goals))
 
-    assert state("a", "1").key != state("b", "1").key
-    assert state("a", "1").key != state("a", "2").key
-    assert state("a", "1").key == state("a", "1").key
-    assert state("a", None).key is None, "a goal tied to others by a metavariable is never merged"
+    assert state(("a", "1", 0)).key == state(("b", "1", 0)).key, "names do not matter"
+    assert state(("a", "1", 0)).key != state(("a", "2", 0)).key
+    assert state(("a", None, 0)).key is None, "a goal tied to others by a metavariable is never merged"
+    assert state(("a", "1", 0), ("a", None, 1)).key is None
+    three = state(("a", None, 0), ("b", "2", 1), ("c", None, 0))
+    assert three.components == ((0, 2), (1,)), "the second goal can be proved apart"
 
 
 def test_suggestions():

@@ -20,8 +20,9 @@ class Variable:
 class Goal:
     """One goal: its variables in order and its target.
 
-    ``key`` is Lean's own hash of the closed statement up to names; ``None`` when a metavariable ties the goal
-    to another one, so that its text alone does not say what it is.
+    ``key`` is Lean's hash of the goal as a closed statement, its hypotheses in a canonical order: equal for goals that
+    differ in the names and the order of their hypotheses only. ``None`` when a metavariable ties the goal to another
+    one, so that it does not stand for itself. Goals of one state that share a metavariable have the same ``group``.
     """
 
     variables: tuple[Variable, ...]
@@ -29,6 +30,7 @@ class Goal:
     case: str = ""
     id: str = ""
     key: str | None = None
+    group: int = 0
 
     @cached_property
     def text(self) -> str:
@@ -65,17 +67,23 @@ class ProofState:
 
     @cached_property
     def key(self) -> StateKey | None:
-        """What makes two states the same for search; ``None`` when text does not decide it.
+        """What makes two states the same for search; ``None`` when they cannot be told by it.
 
-        Both the text and Lean's hash must agree: the text, because tactics name hypotheses; the hash, because
-        text hides types (``2`` of Nat and ``2`` of Int look alike).
+        The goals' keys, in order: a tactic works on the first goal.
         """
-        if any(goal.key is None for goal in self.goals):
-            return None
-        return tuple((goal.text, goal.key or "") for goal in self.goals)
+        keys = tuple(goal.key for goal in self.goals)
+        return None if None in keys else keys  # type: ignore[return-value]  # mypy does not see that no None is left
+
+    @cached_property
+    def components(self) -> tuple[tuple[int, ...], ...]:
+        """The goals by number, those that share a metavariable together; two components can be proved apart."""
+        groups: dict[int, list[int]] = {}
+        for number, goal in enumerate(self.goals):
+            groups.setdefault(goal.group, []).append(number)
+        return tuple(tuple(numbers) for numbers in groups.values())
 
 
-StateKey = tuple[tuple[str, str], ...]
+StateKey = tuple[str, ...]
 
 
 def _indented(head: str, text: str) -> str:

@@ -54,6 +54,7 @@ class WireGoal(Wire, frozen=True):
     vars: list[WireVariable]
     user_name: str = ""
     key: str | None = None
+    group: int = 0
 
 
 class Position(Wire, frozen=True):
@@ -145,6 +146,7 @@ def proof_state(goals: list[WireGoal]) -> ProofState:
                 case=goal.user_name,
                 id=goal.name,
                 key=goal.key,
+                group=goal.group,
             )
             for goal in goals
         )

@@ -19,7 +19,7 @@ DONE = ""
 
 def state_of(*targets: str) -> ProofState:
     """A state with these targets and no hypotheses; the target is its own key."""
-    return ProofState(tuple(Goal(variables=(), target=t, key=t) for t in targets if t))
+    return ProofState(tuple(Goal(variables=(), target=t, key=t, group=i) for i, t in enumerate(t for t in targets if t)))
 
 
 @dataclass

@@ -30,7 +30,7 @@ class Program:
         return "\n".join((_PARTS / f"{part}.lean").read_text(encoding="utf-8") for part in self.parts)
 
 
-_COMMON = ("base", "goals", "statements", "tactics", "verdict", "inspect", "commands", "loop")
+_COMMON = ("base", "keys", "goals", "statements", "tactics", "verdict", "inspect", "commands", "loop")
 PROVER = Program("prover", (*_COMMON, "prover_main"))
 """What a proof search needs, and nothing else."""
 COMPLETE = Program("complete", (*_COMMON, "goal_commands", "environment", "files", "complete_main"))

@@ -6,24 +6,27 @@ unsafe def inLocal (lctx : LocalContext) (insts : LocalInstances) (x : MetaM α)
 unsafe def expression (e : Expr) : MetaM Json := do
   return Json.mkObj [("pp", .str (← ppExpr e).pretty)]
 
-/-- The variables of a goal; also the visible ones as expressions, and whether a metavariable occurs in their types. -/
-unsafe def variables (lctx : LocalContext) (ids : Array FVarId) (i : Nat) (acc : Array Json) (xs : Array Expr) (open? : Bool) : MetaM (Array Json × Array Expr × Bool) := do
+/-- The variables of a goal; also all of them as its key sees them, and whether a metavariable occurs in their types. -/
+unsafe def variables (lctx : LocalContext) (ids : Array FVarId) (i : Nat) (acc : Array Json) (hs : Array Hyp) (open? : Bool) : MetaM (Array Json × Array Hyp × Bool) := do
   if h : i < ids.size then
     match lctx.find? ids[i] with
-    | none => variables lctx ids (i + 1) acc xs open?
+    | none => variables lctx ids (i + 1) acc hs open?
     | some d =>
-      if d.isAuxDecl then variables lctx ids (i + 1) acc xs open? else
-      if d.isImplementationDetail then variables lctx ids (i + 1) acc (xs.push d.toExpr) open? else
+      if d.isAuxDecl then variables lctx ids (i + 1) acc hs open? else
       let ty ← instantiateMVars d.type
+      let value ← match d.value? with
+        | some v => do pure (some (← instantiateMVars v))
+        | none => pure none
+      let hs := hs.push { var := d.toExpr, type := ty, value := value, hidden := d.userName.isInaccessibleUserName }
+      let open? := open? || ty.hasExprMVar || (match value with | some v => v.hasExprMVar | none => false)
+      if d.isImplementationDetail then variables lctx ids (i + 1) acc hs open? else
       let base := [("name", Json.str (nameStr d.fvarId.name)), ("userName", Json.str (nameStr d.userName)),
         ("isInaccessible", Json.bool d.userName.isInaccessibleUserName), ("type", ← expression ty)]
-      let (obj, o) ← match d.value? with
-        | some v => do
-          let v ← instantiateMVars v
-          pure (cat base [("value", ← expression v)], v.hasExprMVar)
-        | none => pure (base, false)
-      variables lctx ids (i + 1) (acc.push (Json.mkObj obj)) (xs.push d.toExpr) (open? || o || ty.hasExprMVar)
-  else return (acc, xs, open?)
+      let obj ← match value with
+        | some v => do pure (cat base [("value", ← expression v)])
+        | none => pure base
+      variables lctx ids (i + 1) (acc.push (Json.mkObj obj)) hs open?
+  else return (acc, hs, open?)
 
 unsafe def bump : List (Name × Nat) → Name → List (Name × Nat) × Nat
   | [], n => ([(n, 1)], 0)
@@ -46,8 +49,7 @@ unsafe def sanitize (ids : Array FVarId) (i : Nat) (seen : NameSet) (used : List
         sanitize ids i (seen.insert d.userName) used (lctx.setUserName d.fvarId shown)
       else sanitize ids i (seen.insert d.userName) used lctx
 
-/-- A goal as Pantograph shows it, and `key`: a hash of the closed statement `∀ hypotheses, target` up to names, absent
-when a metavariable ties the goal to others. -/
+/-- A goal as Pantograph shows it, and `key`, see `goalKey`; it is absent when a metavariable ties the goal to others. -/
 unsafe def goalJson (g : MVarId) : MetaM Json := do
   match (← getMCtx).findDecl? g with
   | none => throwError "unknown goal"
@@ -55,12 +57,10 @@ unsafe def goalJson (g : MVarId) : MetaM Json := do
   let ids := d.lctx.getFVarIds
   let lctx := sanitize ids ids.size {} [] d.lctx
   inLocal lctx d.localInstances do
-    let (vars, xs, open?) ← variables lctx ids 0 #[] #[] false
+    let (vars, hs, open?) ← variables lctx ids 0 #[] #[] false
     let type ← instantiateMVars d.type
     let target ← expression type
-    let key ← if open? || type.hasExprMVar then pure [] else do
-      let closed ← mkForallFVars xs type
-      pure [("key", Json.str (toString closed.hash.toNat))]
+    let key := if open? || type.hasExprMVar then [] else [("key", Json.str (toString (goalKey hs type).toNat))]
     let user := match d.userName with
       | .anonymous => []
       | n => [("userName", Json.str (nameStr n))]
@@ -70,9 +70,18 @@ unsafe def join : List MVarId → List MVarId → List MVarId
   | [], b => b
   | g :: a, b => g :: join a b
 
-unsafe def goalsJson : List MVarId → Array Json → MetaM (Array Json)
+unsafe def eachGoal : List MVarId → Array Json → MetaM (Array Json)
   | [], acc => pure acc
-  | g :: r, acc => do goalsJson r (acc.push (← goalJson g))
+  | g :: r, acc => do eachGoal r (acc.push (← goalJson g))
+
+unsafe def numbered (js : Array Json) (groups : Array Nat) (i : Nat) (acc : Array Json) : Array Json :=
+  if h : i < js.size then numbered js groups (i + 1) (acc.push (js[i].setObjVal! "group" (num groups[i]!))) else acc
+
+/-- The goals; where there are several, each says by `group` which ones it hangs together with. -/
+unsafe def goalsJson (gs : List MVarId) (acc : Array Json) : MetaM (Array Json) := do
+  let js ← eachGoal gs acc
+  if js.size < 2 then return js
+  return numbered js (← goalGroups gs) 0 #[]
 
 unsafe def solvedHasSorry : List MVarId → MetaM Bool
   | [] => pure false
