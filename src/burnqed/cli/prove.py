@@ -3,45 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime
+import json
 import secrets
-import signal
 import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from burnqed import __version__
 from burnqed.cli.install_bar import ensure_lean
-from burnqed.cli.screen import ProveScreen
+from burnqed.cli.proving import Outcome, ProofRun, fill_file, prove_entries
 from burnqed.core.errors import BadInput
 from burnqed.lean.config import LeanConfig
-from burnqed.lean.embedded.install import EmbeddedLean
-from burnqed.lean.embedded.server import spawner
-from burnqed.lean.pool import WorkerPool
-from burnqed.observe.fan_out import FanOut
-from burnqed.policy.menu import MenuPolicy, Rule, load_menu
+from burnqed.policy.menu import load_menu
+from burnqed.run.fill import FilledFile
 from burnqed.run.folder import RunFolder
-from burnqed.run.prove import Prover
-from burnqed.run.result import TheoremResult, exit_status
+from burnqed.run.result import exit_status
 from burnqed.search.config import SearchConfig
-from burnqed.theorems.read import Entry, read_input
-from burnqed.value.size import SizeValue
-from burnqed.verify.gate import FreshProcessGate
+from burnqed.theorems.read import Entry, in_style_of, read_file_text, read_input
+from burnqed.trajectory.files import write_text
 
 _DEFAULT = SearchConfig()
-
-
-class MonotonicClock:
-    """The Clock port over the machine's own clock."""
-
-    def now_s(self) -> float:
-        """Seconds; never goes back."""
-        return time.monotonic()
 
 
 def prove(
@@ -49,7 +33,7 @@ def prove(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="A statement, a .lean file with `theorem … := by sorry`, or a .jsonl file (`name`, `statement`).",
+            help="A statement, a .lean file with `sorry` in it, or a .jsonl file (`name`, `statement`).",
         ),
     ],
     seconds: Annotated[float, typer.Option(min=0.1, help="Wall time for each theorem.")] = _DEFAULT.max_seconds,
@@ -61,11 +45,17 @@ def prove(
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/DATE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     menu: Annotated[Path | None, typer.Option(help="A tactic menu of your own instead of the built-in one.")] = None,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Put the proofs into the .lean file itself; else a copy is in the run folder."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a theorem as it ends, nothing else.")
     ] = False,
 ) -> None:
     """Search for proofs, check them in a fresh Lean process, print them.
+
+    Of a .lean file every `sorry` is proved where it stands, also inside proofs; nothing else in it is changed.
 
     Exit status: 0 all proved, 1 some not, 2 bad input, 130 after Ctrl-C. What was found is in the run folder.
 
@@ -77,10 +67,13 @@ def prove(
       burnqed prove examples/core.jsonl --json --out runs/core
 
     """
-    entries = read_input(what)
+    text = read_file_text(what)
+    entries: list[Entry] = [] if text is not None else read_input(what)
     rules = load_menu(menu)
     if resume and out is None:
         raise BadInput("--resume needs --out with the folder of the run to go on with")
+    if write and text is None:
+        raise BadInput("--write needs a .lean file whose sorries are to be filled")
     config = SearchConfig(max_nodes=nodes, max_seconds=seconds, seed=seed)
     path = out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     settings = {
@@ -91,77 +84,70 @@ def prove(
         "value": "size",
     }
     lean = ensure_lean()  # before the folder: an installation that fails leaves no empty run behind
-    folder = RunFolder.resume(path, settings) if resume else RunFolder.create(path, settings)
-    results, interrupted = asyncio.run(
-        _run(entries, rules, config, LeanConfig(workers=workers), lean, folder, as_json=as_json)
+    run = ProofRun(
+        rules=rules,
+        config=config,
+        lean_config=LeanConfig(workers=workers),
+        lean=lean,
+        open_folder=lambda: RunFolder.resume(path, settings) if resume else RunFolder.create(path, settings),
+        as_json=as_json,
     )
+    outcome = asyncio.run(prove_entries(run, entries) if text is None else fill_file(run, text, what))
     if not as_json:
-        _summary(results, len(entries), folder.path)
-    if interrupted:
-        hint = f"; `burnqed prove {what!r} --out {folder.path} --resume` (with the same options) goes on"
-        print(f"burnqed: stopped, {len(results)} of {len(entries)} theorems are done{hint}", file=sys.stderr)
+        _summary(outcome)
+    if outcome.interrupted:
+        hint = f"; `burnqed prove {what!r} --out {outcome.folder} --resume` (with the same options) goes on"
+        print(f"burnqed: stopped, {len(outcome.results)} of {outcome.total} theorems are done{hint}", file=sys.stderr)
         raise typer.Exit(130)
-    raise typer.Exit(exit_status(results))
+    status = exit_status(outcome.results)
+    if (
+        text is not None
+        and outcome.filled is not None
+        and not _keep(outcome.filled, Path(what), text, outcome.folder, write=write, as_json=as_json)
+    ):
+        status = max(status, 1)
+    raise typer.Exit(status)
 
 
-async def _run(
-    entries: Sequence[Entry],
-    rules: Sequence[Rule],
-    config: SearchConfig,
-    lean_config: LeanConfig,
-    lean: EmbeddedLean,
-    folder: RunFolder,
-    *,
-    as_json: bool,
-) -> tuple[list[TheoremResult], bool]:
-    """Build the parts and run them. Returns what is done, and whether it was interrupted."""
-    results: list[TheoremResult] = []
-    screen = ProveScreen(len(entries), enabled=not as_json and sys.stderr.isatty())
-    spawn = spawner(lean, lean_config)
-
-    def on_result(result: TheoremResult) -> None:
-        results.append(result)
-        screen.result(result)
-        if as_json:
-            print(result.line(), flush=True)
-        else:
-            screen.show(result)
-
-    async with WorkerPool(spawn, lean_config) as pool, FreshProcessGate(spawn) as gate:
-        gate.prepare()
-        prover = Prover(
-            pool=pool,
-            gate=gate,
-            policy=MenuPolicy(rules),
-            value=SizeValue(),
-            config=config,
-            events=FanOut(folder.trajectory, screen),
-            clock=MonotonicClock(),
-            folder=folder,
-        )
-        with screen:
-            task = asyncio.ensure_future(prover.prove_all(entries, on_result))
-            with _cancelled_by_ctrl_c(task), contextlib.suppress(asyncio.CancelledError):
-                await task
-    return results, task.cancelled()
-
-
-@contextlib.contextmanager
-def _cancelled_by_ctrl_c(task: asyncio.Future[Any]) -> Any:
-    """Let Ctrl-C and SIGTERM cancel the task, so that everything is closed in order."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for s in signals:
-        loop.add_signal_handler(s, task.cancel)
-    try:
-        yield
-    finally:
-        for s in signals:
-            loop.remove_signal_handler(s)
-
-
-def _summary(results: Sequence[TheoremResult], total: int, folder: Path) -> None:
-    proved = sum(r.status == "proved" for r in results)
-    errors = sum(r.status == "error" for r in results)
+def _summary(outcome: Outcome) -> None:
+    proved = sum(r.status == "proved" for r in outcome.results)
+    errors = sum(r.status == "error" for r in outcome.results)
     bad = f", {errors} could not be tried" if errors else ""
-    print(f"{proved} of {total} proved{bad}. On record in {folder}", file=sys.stderr)
+    print(f"{proved} of {outcome.total} proved{bad}. On record in {outcome.folder}", file=sys.stderr)
+
+
+def _keep(filled: FilledFile, source: Path, before: str, folder: Path, *, write: bool, as_json: bool) -> bool:
+    """Write the filled file and say what it is worth. Returns whether every proof that was found is in it."""
+    target = source if write else folder / source.name
+    if filled.kept:
+        if read_file_text(str(source)) != before:
+            raise BadInput(f"{source} was changed while its proofs were searched; they are in {folder}/results.jsonl")
+        write_text(target, in_style_of(source, filled.text))
+    done = [d for d in filled.verdict.declarations if not d.sorry]
+    left = [d.name for d in filled.verdict.declarations if d.sorry]
+    if as_json:
+        line = {
+            "file": str(source),
+            "written": str(target) if filled.kept else None,
+            "sorries": filled.sorries,
+            "filled": list(filled.kept),
+            "dropped": list(filled.dropped),
+            "accepted": bool(filled.kept) and filled.verdict.accepted,
+            "reason": filled.verdict.reason,
+            "declarations": [
+                {"name": d.name, "kind": d.kind, "sorry": d.sorry, "axioms": list(d.axioms)}
+                for d in filled.verdict.declarations
+            ],
+        }
+        print(json.dumps(line, ensure_ascii=False), flush=True)
+        return not filled.dropped
+    if filled.kept:
+        rest = f"; still on sorry: {', '.join(left)}" if left else ""
+        print(
+            f"{target}: {len(filled.kept)} of {filled.sorries} sorries filled, checked as a whole by a fresh Lean; "
+            f"{len(done)} declarations without sorry{rest}",
+            file=sys.stderr,
+        )
+    for name in filled.dropped:
+        print(f"{name}: proved alone, but the file as a whole is refused: {filled.verdict.reason}", file=sys.stderr)
+    return not filled.dropped

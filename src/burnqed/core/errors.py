@@ -9,6 +9,7 @@
     │   ├── StatementRejected    Lean does not accept the statement; carries Lean's own messages
     │   ├── WorkerLost           the Lean process died, hung or talked nonsense; the pool replaces it
     │   └── ProtocolError        a reply that no version of the protocol allows
+    ├── CanaryProved             Lean proved something false; the run stops, whatever else it says
     └── RunError                 a run folder cannot be read or written
 
 A tactic that Lean refuses is not an exception but a value, see :mod:`burnqed.core.outcome`.
@@ -43,6 +44,10 @@ class WorkerLost(LeanError):
 
 class ProtocolError(LeanError):
     """A reply that cannot be understood, from a process that is otherwise alive."""
+
+
+class CanaryProved(BurnqedError):
+    """A statement that is false was accepted as proved. Not a LeanError: no result of such a run may stand."""
 
 
 class RunError(BurnqedError):

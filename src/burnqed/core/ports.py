@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from burnqed.core.events import Event
+from burnqed.core.files import FileVerdict, Place, Target
 from burnqed.core.outcome import Outcome, StateRef, Verdict
 from burnqed.core.state import ProofState
 from burnqed.core.tactic import Candidate
@@ -19,8 +20,8 @@ from burnqed.core.theorem import Theorem
 class LeanSession(Protocol):
     """One theorem, open in its own header, the theorem itself not in scope. It survives the death of the process behind it."""
 
-    async def start(self, theorem: Theorem) -> tuple[StateRef, ProofState]:
-        """Open the theorem. Raises StatementRejected when Lean does not accept it."""
+    async def start(self, target: Target) -> tuple[StateRef, ProofState]:
+        """Open a theorem or a hole of a file. Raises StatementRejected when Lean does not accept it."""
         ...
 
     async def apply(self, ref: StateRef, tactics: Sequence[str]) -> list[Outcome]:
@@ -33,6 +34,14 @@ class LeanSession(Protocol):
 
     async def forget(self, refs: Sequence[StateRef]) -> None:
         """Let go of states that will not be used again."""
+        ...
+
+    async def places(self, text: str) -> list[Place]:
+        """Where the sorries of a file stand. Raises StatementRejected when Lean does not accept the file."""
+        ...
+
+    async def try_file(self, original: str, filled: str) -> FileVerdict:
+        """What the gate would say, asked of this session's process, whose word does not count."""
         ...
 
 
@@ -65,6 +74,10 @@ class Gate(Protocol):
 
     async def check(self, theorem: Theorem, source: str) -> Verdict:
         """Judge the theorem's source in a process that no search has touched."""
+        ...
+
+    async def check_file(self, original: str, filled: str) -> FileVerdict:
+        """Judge a file whose sorries were replaced, in a process that no search has touched."""
         ...
 
 

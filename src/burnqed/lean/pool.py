@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import psutil
 
-from burnqed.core.errors import WorkerLost
+from burnqed.core.errors import LeanError, WorkerLost
 from burnqed.lean.config import LeanConfig
 from burnqed.lean.process import OWNER_VARIABLE, LeanProcess, owner_is_dead
 from burnqed.lean.session import Empty, PooledSession
@@ -55,7 +55,7 @@ class WorkerPool:
             if self._leases % self._config.sweep_every == 0:
                 await asyncio.to_thread(sweep_orphans)
             process = self._idle.pop() if self._idle else await self._start()
-            session = PooledSession(process, self._replace, self._config)
+            session = PooledSession(process, self.replace, self._config)
             try:
                 yield session
             finally:
@@ -79,7 +79,8 @@ class WorkerPool:
                 return process
         raise AssertionError("unreachable")
 
-    async def _replace(self, old: LeanProcess) -> LeanProcess:
+    async def replace(self, old: LeanProcess) -> LeanProcess:
+        """End a process that is lost or worn, and start another in its place."""
         self.replaced += 1
         await self._discard(old)
         return await self._start()
@@ -95,10 +96,10 @@ class WorkerPool:
             try:
                 await process.request("reset", {}, Empty, timeout_s=self._config.request_timeout_s)
                 self._idle.append(process)
-            except WorkerLost:
+                return
+            except LeanError:  # what cannot even be reset is of no use to the next theorem
                 pass
-        if process.lost:
-            await self._discard(process)
+        await self._discard(process)
 
 
 def sweep_orphans() -> int:

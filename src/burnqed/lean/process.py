@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,6 +25,7 @@ import psutil
 
 from burnqed.core.errors import LeanError, ProtocolError, WorkerLost
 from burnqed.lean.protocol import Envelope, decode, request_line
+from burnqed.lean.watch import Watch
 
 T = TypeVar("T")
 LINE_LIMIT_BYTES = 256 * 2**20
@@ -39,6 +41,7 @@ class Launch:
     cwd: str
     prepare: Callable[[], None] | None = None  # runs in the child before exec
     echoes_nonce: bool = True
+    memory_limit_mb: int | None = None  # more than that in the middle of a request, and it is killed
 
 
 class RequestFailed(LeanError):
@@ -51,24 +54,42 @@ class RequestFailed(LeanError):
 
 
 class BatchLost(WorkerLost):
-    """The process was lost during a request; ``partial`` holds the entries that it had answered."""
+    """The process was lost during a request; ``partial`` holds the entries that it had answered.
 
-    def __init__(self, message: str, *, partial: list[msgspec.Raw], timed_out: bool) -> None:
+    ``timed_out`` says that it was killed for its silence; ``busy`` that it worked all that time, so that asking again
+    will hardly end otherwise. One that was silent and idle was stopped, starved or stuck, which may have been bad luck.
+    """
+
+    def __init__(self, message: str, *, partial: list[msgspec.Raw], timed_out: bool, busy: bool = False) -> None:
         super().__init__(message)
         self.partial = partial
         self.timed_out = timed_out
+        self.busy = busy
+
+
+def _born_s(pid: int) -> float:
+    """When a process was started, by a clock that nobody sets where there is one."""
+    if Path("/proc/self/stat").exists():
+        # Not psutil's create_time(): it adds the time of boot, which moves when somebody sets the wall clock, and a
+        # sweep would then take every living owner for a dead one.
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_bytes()
+        except OSError as error:
+            raise psutil.NoSuchProcess(pid) from error
+        return int(stat[stat.rindex(b")") + 2 :].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return float(psutil.Process(pid).create_time())
 
 
 def owner_tag() -> str:
     """Name this process such that a reused process id is not mistaken for it."""
-    return f"{os.getpid()}:{psutil.Process().create_time():.2f}"
+    return f"{os.getpid()}:{_born_s(os.getpid()):.2f}"
 
 
 def owner_is_dead(tag: str) -> bool:
     """Whether the process that a tag names has gone."""
     try:
-        pid_text, created = tag.split(":")
-        return abs(psutil.Process(int(pid_text)).create_time() - float(created)) > 1.0
+        pid_text, born = tag.split(":")
+        return abs(_born_s(int(pid_text)) - float(born)) > 1.0
     except (ValueError, psutil.NoSuchProcess):
         return True
 
@@ -119,6 +140,7 @@ class LeanProcess:
     lost: bool = False
     stderr_tail: deque[bytes] = field(default_factory=lambda: deque(maxlen=40))
     _drain: asyncio.Task[None] | None = None
+    _killed_for: str = ""
 
     @classmethod
     async def start(cls, launch: Launch, *, ready_timeout_s: float) -> LeanProcess:
@@ -178,7 +200,8 @@ class LeanProcess:
         """Ask, and wait for the answer: the entries of ``partial`` lines, then the reply.
 
         ``timeout_s`` counts from the last sign of life. Raises RequestFailed for an error reply (the process is
-        well), BatchLost when the process died or was killed for its silence, ProtocolError for a reply of another shape.
+        well), BatchLost when the process died, or was killed for its silence or for the memory that it took,
+        ProtocolError for a reply of another shape (it was killed, for what follows could not be trusted).
         """
         if self.lost:
             raise BatchLost("the Lean process is gone", partial=[], timed_out=False)
@@ -187,6 +210,9 @@ class LeanProcess:
         body = {**payload, "nonce": nonce} if self.launch.echoes_nonce else payload
         partial: list[msgspec.Raw] = []
         assert self.process.stdin is not None
+        watch = Watch(
+            self.pid, timeout_s=timeout_s, limit_mb=self.launch.memory_limit_mb, too_large=self._kill_for_memory
+        )
         try:
             async with asyncio.timeout(timeout_s) as limit:
                 self.process.stdin.write(request_line(command, body))
@@ -200,6 +226,7 @@ class LeanProcess:
                         raise RequestFailed(envelope.error, envelope.desc)
                     if envelope.partial is not None:
                         partial += [msgspec.Raw(bytes(entry)) for entry in envelope.partial]
+                        watch.sign_of_life()
                         limit.reschedule(asyncio.get_running_loop().time() + timeout_s)
                         continue
                     try:
@@ -207,16 +234,20 @@ class LeanProcess:
                     except msgspec.DecodeError as error:
                         raise ProtocolError(f"Lean's reply to {command} cannot be read: {error}") from error
         except TimeoutError as error:
+            busy = watch.busy()
             self.kill()
-            raise BatchLost(f"no answer to {command} for {timeout_s:.0f} s", partial=partial, timed_out=True) from error
+            message = f"no answer to {command} for {timeout_s:.0f} s"
+            raise BatchLost(message, partial=partial, timed_out=True, busy=busy) from error
         except (WorkerLost, OSError) as error:
             self.kill()
-            raise BatchLost(str(error), partial=partial, timed_out=False) from error
+            raise BatchLost(self._killed_for or str(error), partial=partial, timed_out=False) from error
         except BaseException as error:
             # Whatever is still on its way would be taken for the answer to the next request.
             if not isinstance(error, RequestFailed):
                 self.kill()
             raise
+        finally:
+            watch.stop()
 
     def kill(self) -> None:
         """Kill the process and everything it started. May be called twice."""
@@ -233,6 +264,11 @@ class LeanProcess:
             self._drain = None
         # The transport closes its pipes at the next turn of the loop; without that turn Python warns at exit.
         await asyncio.sleep(0)
+
+    def _kill_for_memory(self, rss_mb: float) -> None:
+        limit_mb = self.launch.memory_limit_mb
+        self._killed_for = f"the Lean process took {rss_mb:.0f} MB of memory, more than {limit_mb} MB"
+        self.kill()
 
     def _envelope(self, line: bytes, nonce: str) -> Envelope | None:
         """The envelope of a line that answers the request with that nonce; None for noise."""

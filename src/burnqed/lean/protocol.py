@@ -8,10 +8,11 @@ Ours adds ``goal.tactics`` (many tactics on one state; ``partial`` lines may com
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from burnqed.core.files import Declaration, FileVerdict, Place
 from burnqed.core.outcome import RefusalKind, Verdict
 from burnqed.core.state import Goal, ProofState, Variable
 
@@ -116,6 +117,62 @@ class VerdictReply(Wire, frozen=True):
         if found.forbidden_axioms:
             return Verdict(False, f"the proof rests on {', '.join(found.forbidden_axioms)}", found.axioms)
         return found
+
+
+class WireHole(Wire, frozen=True):
+    """A ``sorry`` of a file; ``range`` in bytes."""
+
+    index: int
+    range: tuple[int, int]
+    kind: Literal["tactic", "term"]
+    declaration: str = ""
+    ready: bool = True
+    reason: str = ""
+
+
+class HolesReply(Wire, frozen=True):
+    """The reply to ``file.holes``."""
+
+    holes: list[WireHole]
+    messages: list[Message] = []
+
+    def places(self, text: str) -> list[Place]:
+        """As the core type, bytes counted as characters."""
+        data = text.encode()
+        return [
+            Place(
+                index=h.index,
+                start=len(data[: h.range[0]].decode()),
+                end=len(data[: h.range[1]].decode()),
+                kind=h.kind,
+                declaration=h.declaration,
+                obstacle="" if h.ready else h.reason or "Lean does not say why",
+            )
+            for h in self.holes
+        ]
+
+
+class WireDeclaration(Wire, frozen=True):
+    """A theorem or definition of a checked file."""
+
+    name: str
+    kind: str
+    sorry: bool = False
+    axioms: list[str] = []
+
+
+class FileVerdictReply(Wire, frozen=True):
+    """The reply to ``file.check``."""
+
+    accepted: bool
+    reason: str = ""
+    declarations: list[WireDeclaration] = []
+    messages: list[Message] = []
+
+    def verdict(self) -> FileVerdict:
+        """As the core type."""
+        found = tuple(Declaration(d.name, d.kind, d.sorry, tuple(d.axioms)) for d in self.declarations)
+        return FileVerdict(self.accepted, self.reason, found)
 
 
 def request_line(command: str, payload: dict[str, Any]) -> bytes:

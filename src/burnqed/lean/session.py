@@ -10,17 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import msgspec
 
-from burnqed.core.errors import ProtocolError, StatementRejected, WorkerLost
+from burnqed.core.errors import LeanError, ProtocolError, StatementRejected, WorkerLost
+from burnqed.core.files import FileVerdict, Hole, Place, Target
 from burnqed.core.outcome import Outcome, Refused, StateRef, Stepped, Verdict
 from burnqed.core.state import ProofState
-from burnqed.core.theorem import Theorem
 from burnqed.lean.config import LeanConfig
 from burnqed.lean.process import BatchLost, LeanProcess, RequestFailed
 from burnqed.lean.protocol import (
     BatchReply,
+    FileVerdictReply,
+    HolesReply,
     StartReply,
     TacticReply,
     VerdictReply,
@@ -31,7 +34,9 @@ from burnqed.lean.protocol import (
     suggestion,
 )
 
+T = TypeVar("T")
 _RSS_CHECK_EVERY = 25
+_REBUILD_TRIES = 5
 _PLACE = re.compile(r"^<Pantograph>:(\d+):(\d+): ")
 _STATEMENT_ERRORS = frozenset({"expr", "parse", "arguments", "frontend"})
 
@@ -57,24 +62,24 @@ class PooledSession:
         self.process = process
         self._replace = replace
         self._config = config
-        self._theorem: Theorem | None = None
+        self._target: Target | None = None
         self._origins: list[_Origin] = []
         self._server_ids: dict[int, int] = {}
         self._next_rss_check = 0
 
-    async def start(self, theorem: Theorem) -> tuple[StateRef, ProofState]:
-        """Open a theorem; whatever the session held before is let go."""
-        self._theorem = theorem
+    async def start(self, target: Target) -> tuple[StateRef, ProofState]:
+        """Open a theorem or a hole of a file; whatever the session held before is let go."""
+        self._target = target
         self._origins = [_Origin(None, "")]
         self._server_ids = {}
         await self._refresh()
         for last_try in (False, True):
             try:
                 return StateRef(0), await self._open()
-            except BatchLost as error:
-                if error.timed_out or last_try:
+            except (BatchLost, ProtocolError) as error:
+                if last_try or _is_busy(error):
                     raise StatementRejected(
-                        f"Lean could not elaborate the statement of {theorem.name}: {error}"
+                        f"Lean could not elaborate the statement of {target.name}: {error}"
                     ) from error
                 await self._renew()
         raise AssertionError("unreachable")
@@ -82,92 +87,152 @@ class PooledSession:
     async def apply(self, ref: StateRef, tactics: Sequence[str]) -> list[Outcome]:
         """Try every tactic on one state; an outcome each, in order.
 
-        A tactic that hangs is given up after the request's time limit and comes back as refused (``timeout``); one
-        that kills the process twice in a row as refused (``crash``). The others' outcomes are as without them.
+        A tactic that keeps its process busy until the request's time limit is given up and comes back as refused
+        (``timeout``). So does one whose process twice fell silent without working, and one whose process twice died
+        or answered nonsense (``crash``): once may have been bad luck. The others' outcomes are as without them.
         """
         outcomes: list[Outcome] = []
         one_by_one = False
-        died_before = False
+        strikes = 0
         while len(outcomes) < len(tactics):
             rest = tactics[len(outcomes) :]
             chunk = rest[:1] if one_by_one else rest
+            server_id = await self._rebuilt(ref, alive=one_by_one)
+            try:
+                outcomes += await self._ask(ref, server_id, chunk)
+                strikes = 0
+            except LeanError as error:
+                # States of the lost process are gone, but the answers stand; replaying will find the states again.
+                answered = _answered(error)
+                await self._renew()
+                outcomes += [self._outcome(ref, t, r, live=False) for t, r in zip(chunk, answered, strict=False)]
+                strikes = 0 if answered else strikes
+                alone = len(chunk) - len(answered) == 1
+                strikes += alone and one_by_one
+                if strikes < 2 and not (alone and _is_busy(error)):
+                    one_by_one = True  # find the one that does it; a process lost by bad luck is simply made good
+                else:
+                    outcomes.append(self._given_up(error))
+                    one_by_one, strikes = False, 0
+        return outcomes
+
+    def _given_up(self, error: LeanError) -> Refused:
+        if isinstance(error, BatchLost) and error.timed_out:
+            return Refused("timeout", str(error), self._config.request_timeout_s * 1000)
+        return Refused("crash", str(error), 0.0)
+
+    async def _ask(self, ref: StateRef, server_id: int, tactics: Sequence[str]) -> list[Outcome]:
+        """One request for these tactics. Raises LeanError when the process is lost or talks nonsense."""
+        payload = {"stateId": server_id, "tactics": list(tactics), "maxHeartbeats": self._config.max_heartbeats}
+        partial, reply = await self.process.request(
+            "goal.tactics", payload, BatchReply, timeout_s=self._config.request_timeout_s
+        )
+        done = [*_entries(partial), *reply.outcomes]
+        if len(done) != len(tactics):
+            raise ProtocolError(f"Lean answered {len(done)} tactics of {len(tactics)}")
+        return [self._outcome(ref, tactic, r) for tactic, r in zip(tactics, done, strict=True)]
+
+    async def _rebuilt(self, ref: StateRef, *, alive: bool = False) -> int:
+        """The state's number in the process. Raises WorkerLost when every process is lost before it is there.
+
+        With ``alive`` the process has shown that it still answers after that, so that what comes next is to blame.
+        """
+        for attempt in range(_REBUILD_TRIES):
             try:
                 await self._refresh()
                 server_id = await self._server_id(ref)
-                payload = {"stateId": server_id, "tactics": list(chunk), "maxHeartbeats": self._config.max_heartbeats}
-                partial, reply = await self.process.request(
-                    "goal.tactics", payload, BatchReply, timeout_s=self._config.request_timeout_s
-                )
-                done = [*_entries(partial), *reply.outcomes]
-                if len(done) != len(chunk):
-                    self.process.kill()
-                    raise ProtocolError(f"Lean answered {len(done)} tactics of {len(chunk)}")
-                outcomes += [self._outcome(ref, tactic, r) for tactic, r in zip(chunk, done, strict=True)]
-                died_before = False
-            except BatchLost as lost:
-                # States of the lost process are gone, but the answers stand; replaying will find the states again.
-                answered = _entries(lost.partial)
+                if alive:
+                    await self._delete([])
+                return server_id
+            except (BatchLost, ProtocolError, RequestFailed) as error:
                 await self._renew()
-                outcomes += [self._outcome(ref, t, r, live=False) for t, r in zip(chunk, answered, strict=False)]
-                if one_by_one and not answered:
-                    if lost.timed_out:
-                        outcomes.append(Refused("timeout", str(lost), self._config.request_timeout_s * 1000))
-                        one_by_one = False
-                    elif died_before:
-                        outcomes.append(Refused("crash", str(lost), 0.0))
-                        one_by_one = died_before = False
-                    else:
-                        died_before = True
-                elif len(chunk) - len(answered) == 1 and lost.timed_out:
-                    outcomes.append(Refused("timeout", str(lost), self._config.request_timeout_s * 1000))
-                else:
-                    one_by_one = (
-                        True  # find the one that does it; a process killed from outside is then simply made good
-                    )
-        return outcomes
+                if attempt == _REBUILD_TRIES - 1:
+                    raise WorkerLost(f"a state could not be rebuilt in {_REBUILD_TRIES} tries: {error}") from error
+        raise AssertionError("unreachable")
 
     async def verdict(self, ref: StateRef) -> Verdict:
-        """The kernel's word on a finished state."""
-        for last_try in (False, True):
+        """The kernel's word on a finished state. Trouble of the process, twice, is a refusal that says so."""
+        failure = ""
+        for _ in range(2):
+            server_id = await self._rebuilt(ref)
             try:
-                await self._refresh()
-                payload = {"stateId": await self._server_id(ref)}
                 _, reply = await self.process.request(
-                    "goal.verdict", payload, VerdictReply, timeout_s=self._config.request_timeout_s
+                    "goal.verdict", {"stateId": server_id}, VerdictReply, timeout_s=self._config.request_timeout_s
                 )
                 return reply.verdict()
-            except BatchLost as error:
-                await self._renew()
-                if last_try or error.timed_out:
-                    return Verdict(False, f"the kernel check did not end: {error}")
             except RequestFailed as error:
                 return Verdict(False, f"the kernel check failed: {error.desc}")
-        raise AssertionError("unreachable")
+            except (BatchLost, ProtocolError) as error:
+                failure = str(error)
+                await self._renew()
+                if _is_busy(error):
+                    break
+        return Verdict(False, f"the kernel check did not end: {failure}")
 
     async def forget(self, refs: Sequence[StateRef]) -> None:
         """Free states in the process. They could still be rebuilt from their paths."""
         ids = [server_id for ref in refs if (server_id := self._server_ids.pop(ref.index, None)) is not None]
         if ids and not self.process.lost:
             try:
-                await self.process.request(
-                    "goal.delete", {"stateIds": ids}, Empty, timeout_s=self._config.request_timeout_s
-                )
-            except BatchLost:
+                await self._delete(ids)
+            except LeanError:
                 await self._renew()
+
+    async def places(self, text: str) -> list[Place]:
+        """Where the sorries of a file stand. Raises StatementRejected when Lean does not accept the file."""
+        try:
+            reply = await self._ask_twice("file.holes", {"file": text}, HolesReply)
+        except RequestFailed as error:
+            raise StatementRejected(f"Lean does not accept the file: {_one_line(error.desc)}") from error
+        if errors := [m for m in reply.messages if m.severity == "error"]:
+            line = f"line {errors[0].pos.line}: " if errors[0].pos else ""
+            raise StatementRejected(f"Lean does not accept the file: {line}{_one_line(errors[0].data)}")
+        return reply.places(text)
+
+    async def try_file(self, original: str, filled: str) -> FileVerdict:
+        """What this process says of a file whose sorries were replaced; it has run tactics, so its word does not count."""
+        try:
+            reply = await self._ask_twice("file.check", {"src": original, "dst": filled}, FileVerdictReply)
+            return reply.verdict()
+        except LeanError as error:
+            return FileVerdict(False, str(error))
+
+    async def _ask_twice(self, command: str, payload: dict[str, Any], reply_type: type[T]) -> T:
+        """A request that needs no state. Raises RequestFailed, or WorkerLost when a second process is lost as well."""
+        for last_try in (False, True):
+            await self._refresh()
+            try:
+                _, reply = await self.process.request(
+                    command, payload, reply_type, timeout_s=self._config.statement_timeout_s
+                )
+                return reply
+            except (BatchLost, ProtocolError) as error:
+                if last_try or _is_busy(error):
+                    raise WorkerLost(f"Lean did not answer {command}: {error}") from error
+                await self._renew()
+        raise AssertionError("unreachable")
+
+    async def _delete(self, ids: list[int]) -> None:
+        await self.process.request("goal.delete", {"stateIds": ids}, Empty, timeout_s=self._config.request_timeout_s)
 
     async def _open(self) -> ProofState:
         """``goal.start`` in the present process."""
-        assert self._theorem is not None
-        payload = {"theorem": self._theorem.sorried, "header": self._theorem.header}
+        target = self._target
+        assert target is not None
+        payload: dict[str, Any] = (
+            {"file": target.text, "hole": target.place.index}
+            if isinstance(target, Hole)
+            else {"theorem": target.sorried, "header": target.header}
+        )
         try:
             _, reply = await self.process.request(
                 "goal.start", payload, StartReply, timeout_s=self._config.statement_timeout_s
             )
         except RequestFailed as error:
             if error.kind in _STATEMENT_ERRORS:
-                where = f"{self._theorem.source}: " if self._theorem.source else ""
+                where = f"{target.source}: " if target.source else ""
                 raise StatementRejected(
-                    f"{where}Lean does not accept the statement of {self._theorem.name}: {_one_line(error.desc)}"
+                    f"{where}Lean does not accept the statement of {target.name}: {_one_line(error.desc)}"
                 ) from error
             raise
         self._server_ids[0] = reply.state_id
@@ -231,6 +296,19 @@ def _entries(partial: Sequence[msgspec.Raw]) -> list[TacticReply]:
         return [decode(entry, TacticReply) for entry in partial]
     except msgspec.DecodeError as error:
         raise ProtocolError(f"an entry of Lean's partial reply cannot be read: {error}") from error
+
+
+def _answered(error: LeanError) -> list[TacticReply]:
+    """What a lost process had answered, as far as it can be read."""
+    try:
+        return _entries(error.partial) if isinstance(error, BatchLost) else []
+    except ProtocolError:
+        return []
+
+
+def _is_busy(error: LeanError) -> bool:
+    """Whether a process worked until its time was over, so that another try would go the same way."""
+    return isinstance(error, BatchLost) and error.busy
 
 
 def _one_line(text: str) -> str:

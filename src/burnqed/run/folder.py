@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from burnqed.core.errors import BadInput, RunError
+from burnqed.core.files import Target
 from burnqed.core.theorem import Theorem
 from burnqed.run.result import TheoremResult
 from burnqed.trajectory.files import append_line, drop_torn_line, whole_lines, write_text
@@ -67,11 +68,11 @@ class RunFolder:
             results[result.name] = result
         return {name: r for name, r in results.items() if r.status != "error"}
 
-    def record(self, result: TheoremResult, theorem: Theorem | None = None) -> None:
+    def record(self, result: TheoremResult, theorem: Target | None = None) -> None:
         """Put a theorem's outcome on record. Raises RunError when the disk does not take it."""
         if theorem is not None:
             self.trajectory.write(theorem.name)
-            if result.proof is not None:
+            if result.proof is not None and isinstance(theorem, Theorem):
                 write_text(self.path / "proofs" / f"{part_name(theorem.name)}.lean", lean_file(theorem, result.proof))
         append_line(self.path / "results.jsonl", result.line())
 

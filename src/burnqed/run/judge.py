@@ -38,9 +38,14 @@ class ProofJudge:
         return verdict
 
     def _forms(self, steps: Sequence[ProofStep]) -> Iterator[str]:
-        scripts = [structured_script([with_suggestion(s) for s in steps]), structured_script(steps), flat_script(steps)]
-        for script in dict.fromkeys(scripts):
+        for script in scripts(steps):
             yield self._theorem.proved_by(script)
+
+
+def scripts(steps: Sequence[ProofStep]) -> list[str]:
+    """The ways to write a proof down, the most readable first, the literal one last."""
+    forms = [structured_script([with_suggestion(s) for s in steps]), structured_script(steps), flat_script(steps)]
+    return list(dict.fromkeys(forms))
 
 
 def with_suggestion(step: ProofStep) -> ProofStep:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from burnqed.core.errors import LeanError, RunError, StatementRejected
+from burnqed.core.files import Hole, Target
 from burnqed.core.outcome import SearchStatus
 from burnqed.core.ports import Clock, EventSink, Gate, LeanPool, TacticPolicy, ValueFn
 from burnqed.core.theorem import Theorem
 from burnqed.run.folder import RunFolder
+from burnqed.run.hole import HoleJudge
 from burnqed.run.judge import ProofJudge
 from burnqed.run.result import TheoremResult
 from burnqed.search.config import SearchConfig
 from burnqed.search.engine import Search, SearchResult
 from burnqed.theorems.read import BadEntry, Entry
+from burnqed.verify.canary import CanaryRounds
 
 _REASONS = {
     SearchStatus.EXHAUSTED: "every candidate was tried on every state that could be reached",
@@ -40,37 +43,49 @@ class Prover:
     events: EventSink
     clock: Clock
     folder: RunFolder
+    canaries: CanaryRounds = field(default_factory=CanaryRounds)
 
     async def prove_all(
-        self, entries: Sequence[Entry], on_result: Callable[[TheoremResult], None]
+        self, entries: Sequence[Entry | Hole], on_result: Callable[[TheoremResult], None]
     ) -> list[TheoremResult]:
         """Prove what is not on record yet; results in the order of the entries, ``on_result`` as they come.
 
-        Cancelling it loses the searches in flight and nothing else.
+        Cancelling it loses the searches in flight and nothing else. Raises CanaryProved, and ends all searches, when
+        Lean proves something false.
         """
         done = self.folder.finished()
 
-        async def one(entry: Entry) -> TheoremResult:
-            if isinstance(entry, Theorem) and (before := done.get(entry.name)) and before.digest == entry.digest:
+        async def one(entry: Entry | Hole) -> TheoremResult:
+            if not isinstance(entry, BadEntry) and (before := done.get(entry.name)) and before.digest == entry.digest:
                 result = before
             else:
                 result = await self._prove(entry)
             on_result(result)
             return result
 
-        return await asyncio.gather(*(one(e) for e in entries))
+        searches = [asyncio.ensure_future(one(e)) for e in entries]
+        try:
+            return await asyncio.gather(*searches)
+        finally:
+            for search in searches:
+                search.cancel()
+            await asyncio.gather(*searches, return_exceptions=True)
 
-    async def _prove(self, entry: Entry) -> TheoremResult:
+    async def _prove(self, entry: Entry | Hole) -> TheoremResult:
         """One theorem, recorded. Trouble with one theorem is its result, not the end of the run."""
         if isinstance(entry, BadEntry):
             return self._record(TheoremResult(name=entry.name, status="error", reason=entry.reason), None)
-        missing = [m for m in entry.imports if m.split(".")[0] not in EMBEDDED_ROOTS]
+        imports = entry.imports if isinstance(entry, Theorem) else ()  # of a file, Lean itself says what it lacks
+        missing = [m for m in imports if m.split(".")[0] not in EMBEDDED_ROOTS]
         if missing:
             reason = f"{entry.name} imports {', '.join(missing)}; the embedded Lean has Init and Std only"
             return self._record(_result(entry, status="error", reason=reason), None)
         try:
             async with self.pool.lease() as session:
-                judge = ProofJudge(entry, self.gate)
+                await self.canaries.before_theorem(session)
+                judge = (
+                    HoleJudge(entry, session, self.gate) if isinstance(entry, Hole) else ProofJudge(entry, self.gate)
+                )
                 search = Search(
                     entry,
                     session=session,
@@ -90,7 +105,7 @@ class Prover:
             return self._record(_result(entry, status="error", reason=f"Lean failed on {entry.name}: {error}"), None)
         return self._record(_from_search(entry, found, judge.accepted_source), entry)
 
-    def _record(self, result: TheoremResult, theorem: Theorem | None) -> TheoremResult:
+    def _record(self, result: TheoremResult, theorem: Target | None) -> TheoremResult:
         try:
             self.folder.record(result, theorem)
         except RunError as error:
@@ -98,7 +113,7 @@ class Prover:
         return result
 
 
-def _from_search(theorem: Theorem, found: SearchResult, source: str | None) -> TheoremResult:
+def _from_search(theorem: Target, found: SearchResult, source: str | None) -> TheoremResult:
     proved = found.proof is not None and found.verdict is not None and source is not None
     reason = "" if proved else _REASONS.get(found.status, str(found.status))
     if not proved and found.refused_proofs:
@@ -117,5 +132,5 @@ def _from_search(theorem: Theorem, found: SearchResult, source: str | None) -> T
     )
 
 
-def _result(theorem: Theorem, **fields: object) -> TheoremResult:
+def _result(theorem: Target, **fields: object) -> TheoremResult:
     return TheoremResult(name=theorem.name, source=theorem.source, digest=theorem.digest, **fields)  # type: ignore[arg-type]

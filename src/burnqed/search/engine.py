@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from burnqed.core.events import NodeAdded, SearchEnded, SearchStarted, TacticApplied
+from burnqed.core.files import Target
 from burnqed.core.outcome import Outcome, Refused, SearchStatus, Verdict
 from burnqed.core.ports import Clock, EventSink, LeanSession, TacticPolicy, ValueFn
 from burnqed.core.tactic import Candidate
-from burnqed.core.theorem import Theorem
 from burnqed.search.config import SearchConfig
 from burnqed.search.frontier import Frontier
 from burnqed.search.graph import Graph, Node, ProofStep
@@ -45,7 +45,7 @@ class Search:
 
     def __init__(
         self,
-        theorem: Theorem,
+        theorem: Target,
         *,
         session: LeanSession,
         policy: TacticPolicy,

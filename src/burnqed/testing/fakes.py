@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from burnqed.core.errors import StatementRejected
 from burnqed.core.events import Event
+from burnqed.core.files import FileVerdict, Place, Target
 from burnqed.core.outcome import Outcome, Refused, StateRef, Stepped, Verdict
 from burnqed.core.state import Goal, ProofState
 from burnqed.core.tactic import Candidate
@@ -19,7 +21,9 @@ DONE = ""
 
 def state_of(*targets: str) -> ProofState:
     """A state with these targets and no hypotheses; the target is its own key."""
-    return ProofState(tuple(Goal(variables=(), target=t, key=t, group=i) for i, t in enumerate(t for t in targets if t)))
+    return ProofState(
+        tuple(Goal(variables=(), target=t, key=t, group=i) for i, t in enumerate(t for t in targets if t))
+    )
 
 
 @dataclass
@@ -34,6 +38,8 @@ class FakeLean:
     start_target: str = "start"
     refused_tactics: frozenset[str] = frozenset()
     rejects: bool = False
+    refused_texts: tuple[str, ...] = ()
+    tried_files: list[str] = field(default_factory=list)
     applied: list[tuple[str, str]] = field(default_factory=list)
     _states: list[tuple[ProofState, str]] = field(default_factory=list)
 
@@ -42,10 +48,10 @@ class FakeLean:
         """Itself."""
         yield self
 
-    async def start(self, theorem: Theorem) -> tuple[StateRef, ProofState]:
+    async def start(self, target: Target) -> tuple[StateRef, ProofState]:
         """The state of ``start_target``."""
         if self.rejects:
-            raise StatementRejected(f"Lean does not accept the statement of {theorem.name}: unknown identifier")
+            raise StatementRejected(f"Lean does not accept the statement of {target.name}: unknown identifier")
         state = state_of(self.start_target)
         self._states = [(state, "")]
         return StateRef(0), state
@@ -74,9 +80,24 @@ class FakeLean:
     async def forget(self, refs: Sequence[StateRef]) -> None:
         """Nothing to free."""
 
+    async def places(self, text: str) -> list[Place]:
+        """Every ``sorry`` in the text, as a tactic of declaration ``foo``."""
+        found = re.finditer(r"\bsorry\b", text)
+        return [Place(i, m.start(), m.end(), "tactic", "foo") for i, m in enumerate(found)]
+
+    async def try_file(self, original: str, filled: str) -> FileVerdict:
+        """Refuses texts that hold one of ``refused_texts``."""
+        self.tried_files.append(filled)
+        bad = next((t for t in self.refused_texts if t in filled), None)
+        return FileVerdict(bad is None, f"error at {bad}" if bad else "")
+
     async def check(self, theorem: Theorem, source: str) -> Verdict:
         """The gate's side: always yes."""
         return Verdict(True)
+
+    async def check_file(self, original: str, filled: str) -> FileVerdict:
+        """As :meth:`try_file`."""
+        return await self.try_file(original, filled)
 
 
 @dataclass

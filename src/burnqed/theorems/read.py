@@ -31,19 +31,33 @@ class BadEntry:
 Entry = Theorem | BadEntry
 
 
+def read_file_text(what: str) -> str | None:
+    """The text of a .lean file with sorries; None when ``what`` is something else. Raises BadInput for one without."""
+    if not _names_file(what) or not what.endswith(".lean"):
+        return None
+    content = _content(Path(what))
+    if not content.strip():
+        raise BadInput(f"{what}: the file is empty")
+    if re.search(r"\bsorry\b", masked(content)) is None:
+        raise BadInput(f"{what}: no `sorry` in it, so there is nothing to prove")
+    return content
+
+
+def in_style_of(path: Path, text: str) -> str:
+    """A text with the line ends of the file ``path``, and with its byte order mark if it has one."""
+    before = path.read_bytes().decode()
+    mark = "\ufeff" if before.startswith("\ufeff") else ""
+    return mark + (text.replace("\n", "\r\n") if "\r\n" in before else text)
+
+
 def read_input(text: str) -> list[Entry]:
-    """What the user gave on the command line: the path of a .lean or .jsonl file, or a statement.
+    """What the user gave on the command line: the path of a .jsonl file, or a statement.
 
     Raises BadInput when there is nothing to prove at all.
     """
-    if text.endswith((".lean", ".jsonl")) and "\n" not in text:
+    if _names_file(text):
         path = Path(text)
-        try:
-            content = path.read_text(encoding="utf-8-sig")
-        except FileNotFoundError:
-            raise BadInput(f"{path}: no such file") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"{path}: cannot be read as UTF-8 text: {error}") from error
+        content = _content(path)
         return read_lean(content, source=str(path)) if path.suffix == ".lean" else read_jsonl(content, source=str(path))
     if _is_file(text):
         raise BadInput(f"{text}: a file of theorems ends in .lean or .jsonl")
@@ -54,6 +68,19 @@ def read_input(text: str) -> list[Entry]:
             "the statement is empty; give a proposition such as '∀ n : Nat, n + 0 = n', or the path of a .lean or .jsonl file"
         )
     return [_statement(text, name="statement", header="", imports=DEFAULT_IMPORTS, source="")]
+
+
+def _names_file(text: str) -> bool:
+    return text.endswith((".lean", ".jsonl")) and "\n" not in text
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as UTF-8 text: {error}") from error
 
 
 def _is_file(text: str) -> bool:

@@ -1,0 +1,149 @@
+"""Puts the parts of a proof run together and runs it, for `burnqed prove`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from burnqed.cli.screen import ProveScreen
+from burnqed.core.errors import StatementRejected
+from burnqed.core.files import Hole
+from burnqed.lean.config import LeanConfig
+from burnqed.lean.embedded.install import EmbeddedLean
+from burnqed.lean.embedded.programs import COMPLETE, PROVER
+from burnqed.lean.embedded.server import spawner
+from burnqed.lean.pool import WorkerPool
+from burnqed.observe.fan_out import FanOut
+from burnqed.policy.menu import MenuPolicy, Rule
+from burnqed.run.fill import FilledFile, fill, holes
+from burnqed.run.folder import RunFolder
+from burnqed.run.prove import Prover
+from burnqed.run.result import TheoremResult
+from burnqed.search.config import SearchConfig
+from burnqed.theorems.read import BadEntry, Entry
+from burnqed.value.size import SizeValue
+from burnqed.verify.gate import FreshProcessGate
+
+
+class MonotonicClock:
+    """The Clock port over the machine's own clock."""
+
+    def now_s(self) -> float:
+        """Seconds; never goes back."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True)
+class ProofRun:
+    """What a run is made of. ``open_folder`` is called when it is known that there is something to do."""
+
+    rules: Sequence[Rule]
+    config: SearchConfig
+    lean_config: LeanConfig
+    lean: EmbeddedLean
+    open_folder: Callable[[], RunFolder]
+    as_json: bool
+
+
+@dataclass
+class Outcome:
+    """What came of a run; ``filled`` for a file with sorries whose run was not interrupted."""
+
+    results: list[TheoremResult]
+    total: int
+    folder: Path
+    interrupted: bool
+    filled: FilledFile | None = None
+
+
+async def prove_entries(run: ProofRun, entries: Sequence[Entry]) -> Outcome:
+    """Prove statements, each in its own header."""
+    async with _lean(run, complete=False) as (pool, gate):
+        outcome, _ = await _prove(run, pool, gate, entries, None)
+        return outcome
+
+
+async def fill_file(run: ProofRun, text: str, source: str) -> Outcome:
+    """Prove the sorries of a file. Raises StatementRejected when Lean does not accept the file as it is."""
+    async with _lean(run, complete=True) as (pool, gate):
+        try:
+            async with pool.lease() as session:
+                places = await session.places(text)
+        except StatementRejected as error:
+            raise StatementRejected(f"{source}: {error}") from error
+        outcome, filled = await _prove(run, pool, gate, holes(text, places, source=source), text)
+        outcome.filled = filled
+        return outcome
+
+
+@contextlib.asynccontextmanager
+async def _lean(run: ProofRun, *, complete: bool) -> AsyncIterator[tuple[WorkerPool, FreshProcessGate]]:
+    spawn = spawner(run.lean, run.lean_config, program=COMPLETE if complete else PROVER)
+    async with WorkerPool(spawn, run.lean_config) as pool, FreshProcessGate(spawn) as gate:
+        gate.prepare()
+        yield pool, gate
+
+
+async def _prove(
+    run: ProofRun,
+    pool: WorkerPool,
+    gate: FreshProcessGate,
+    entries: Sequence[Entry | Hole],
+    text: str | None,
+) -> tuple[Outcome, FilledFile | None]:
+    folder = run.open_folder()
+    screen = ProveScreen(len(entries), enabled=not run.as_json and sys.stderr.isatty())
+    outcome = Outcome([], len(entries), folder.path, False)
+
+    def on_result(result: TheoremResult) -> None:
+        outcome.results.append(result)
+        screen.result(result)
+        if run.as_json:
+            print(result.line(), flush=True)
+        else:
+            screen.show(result)
+
+    prover = Prover(
+        pool=pool,
+        gate=gate,
+        policy=MenuPolicy(run.rules),
+        value=SizeValue(),
+        config=run.config,
+        events=FanOut(folder.trajectory, screen),
+        clock=MonotonicClock(),
+        folder=folder,
+    )
+
+    async def work() -> FilledFile | None:
+        if text is None:
+            await prover.prove_all(entries, on_result)
+            return None
+        return await fill(prover, text, [e for e in entries if isinstance(e, Hole | BadEntry)], on_result)
+
+    with screen:
+        task = asyncio.ensure_future(work())
+        with _cancelled_by_ctrl_c(task), contextlib.suppress(asyncio.CancelledError):
+            await task
+    outcome.interrupted = task.cancelled()
+    return outcome, None if outcome.interrupted else task.result()
+
+
+@contextlib.contextmanager
+def _cancelled_by_ctrl_c(task: asyncio.Future[Any]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM cancel the task, so that everything is closed in order."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for s in signals:
+        loop.add_signal_handler(s, task.cancel)
+    try:
+        yield
+    finally:
+        for s in signals:
+            loop.remove_signal_handler(s)
