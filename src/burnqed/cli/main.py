@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from burnqed.cli import lean, prove
+from burnqed.cli import lean, prove, verify
 from burnqed.core.errors import BurnqedError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("prove")(prove.prove)
+app.command("verify")(verify.verify)
 app.add_typer(lean.app, name="lean")
 
 

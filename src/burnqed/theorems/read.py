@@ -35,11 +35,17 @@ def read_file_text(what: str) -> str | None:
     """The text of a .lean file with sorries; None when ``what`` is something else. Raises BadInput for one without."""
     if not _names_file(what) or not what.endswith(".lean"):
         return None
-    content = _content(Path(what))
-    if not content.strip():
-        raise BadInput(f"{what}: the file is empty")
+    content = read_lean_file(Path(what))
     if re.search(r"\bsorry\b", masked(content)) is None:
         raise BadInput(f"{what}: no `sorry` in it, so there is nothing to prove")
+    return content
+
+
+def read_lean_file(path: Path) -> str:
+    """The text of a Lean file, with Unix line ends. Raises BadInput."""
+    content = _content(path)
+    if not content.strip():
+        raise BadInput(f"{path}: the file is empty")
     return content
 
 
