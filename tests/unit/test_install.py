@@ -617,7 +617,7 @@ def test_command_has_real_paths_and_no_user_environment(installer: Installer, ta
     assert f"--allow-fs-read={real}" in command
     assert f"--allow-fs-read={lean.root}" in command
     assert command[-5:] == [str(lean.glue), "-j3", "--run", "/program/server.lean", "--option"]
-    assert set(launch.environment(lean, real)) == {"LEAN_LIBRARY", "LEAN_PROGRAM"}
+    assert set(launch.environment(lean, real)) == {"LEAN_LIBRARY", "LEAN_PROGRAM", "LEAN_PATH"}
 
 
 def test_stack_limit_bows_to_a_lower_hard_limit() -> None:

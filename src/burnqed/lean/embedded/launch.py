@@ -65,7 +65,11 @@ def command(lean: EmbeddedLean, program: Path, *args: str, threads: int = THREAD
 
 def environment(lean: EmbeddedLean, program_folder: Path) -> dict[str, str]:
     """The whole environment of the process: nothing of the user's, so that nothing in it leaks or interferes."""
-    return {"LEAN_LIBRARY": str(lean.library.resolve()), "LEAN_PROGRAM": str(program_folder.resolve())}
+    return {
+        "LEAN_LIBRARY": str(lean.library.resolve()),
+        "LEAN_PROGRAM": str(program_folder.resolve()),
+        "LEAN_PATH": PROGRAM_MOUNT,  # a compiled program lies there
+    }
 
 
 def limit_stack() -> None:

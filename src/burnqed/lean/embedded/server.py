@@ -6,20 +6,24 @@ from collections.abc import Awaitable, Callable
 
 from burnqed.core.theorem import DEFAULT_IMPORTS
 from burnqed.lean.config import LeanConfig
+from burnqed.lean.embedded.compile import compiled
 from burnqed.lean.embedded.install import EmbeddedLean
 from burnqed.lean.embedded.launch import command, environment, limit_stack
-from burnqed.lean.embedded.programs import PROVER, Program, written
+from burnqed.lean.embedded.programs import PROVER, Program
 from burnqed.lean.process import Launch, LeanProcess
 
 
 def server_launch(
     lean: EmbeddedLean, arguments: tuple[str, ...] = DEFAULT_IMPORTS, program: Program = PROVER
 ) -> Launch:
-    """How to start a server with these modules imported. Raises InstallError when its program cannot be written."""
-    source = written(program)
+    """How to start a server with these modules imported.
+
+    Its program is compiled first if that was not done yet, which takes seconds. Raises InstallError when it cannot be.
+    """
+    loader = compiled(program, lean)
     return Launch(
-        argv=tuple(command(lean, source, *arguments)),
-        env=environment(lean, source.parent),
+        argv=tuple(command(lean, loader, *arguments)),
+        env=environment(lean, loader.parent),
         cwd=str(lean.root),
         prepare=limit_stack,
     )

@@ -14,6 +14,12 @@ references. What Python can do, Python does.
 -/
 open Lean Elab Meta
 
+/-- What the running request adds to every elaboration: options of printing, and a token that stops it when it takes too long. -/
+structure Request where
+  shows : Options → Options := fun o => o
+  arm : BaseIO (Option IO.CancelToken) := pure none
+  disarm : BaseIO Unit := pure ()
+
 /-- What a header (`open`, `namespace`, `universe`, `set_option`, definitions) makes of the imported environment. -/
 structure Header where
   text : String
@@ -22,6 +28,16 @@ structure Header where
   ns : Name
   opens : List OpenDecl
   levels : List Name
+  scope : Option Command.Scope := none -- all of the scope that a file left, its variables among it
+  request : Option (IO.Ref Request) := none -- the server's, in what it keeps
+
+/-- What a goal is in the middle of. -/
+inductive Fragment where
+  | calc (before : Option Expr) -- the right side of the step before
+  | conv (rhs proof : MVarId) -- out of sight until its conversion ends, with this right side and proof
+  | piece (of : MVarId) -- a part of the conversion of that goal
+
+abbrev Fragments := List (MVarId × Fragment)
 
 /-- A proof state. States share structure and never change, so any of them can be continued at any time. -/
 structure GoalState where
@@ -31,12 +47,17 @@ structure GoalState where
   term : Term.State
   goals : List MVarId
   root : MVarId
+  parents : List MVarId := [] -- the goals that the last step assigned, or put into a fragment
+  fragments : Fragments := []
+  trail : Json := .null -- how it was made: `{"cmd", "payload", "from": [trails], "index"?}`
 
 structure Server where
   base : IO.Ref Header -- what was imported, and what was added to it since
   headers : IO.Ref (Array Header)
   states : IO.Ref (Array (Option GoalState))
   options : IO.Ref (List (String × Json))
+  request : IO.Ref Request
+  changes : IO.Ref (Array (Header × Json)) -- what changed the base since the start, each after the base before it
 
 /-- What an action leaves behind: its messages always, a value or an exception. -/
 structure Ran (α : Type) where
@@ -148,14 +169,18 @@ unsafe def metaContext : Meta.Context :=
 
 /-- Runs an action on a copy of the state; heartbeats count from here, not from the process's start. -/
 unsafe def run (h : Header) (src : String) (heartbeats : Nat) (core : Core.State) (ms : Meta.State) (ts : Term.State) (x : TermElabM α) : BaseIO (Ran α) := do
+  let now ← match h.request with
+    | some r => r.get
+    | none => pure {}
   let ctx : Core.Context := {
-    fileName := sourceName, fileMap := FileMap.ofString src, options := h.opts, currNamespace := h.ns, openDecls := h.opens
+    fileName := sourceName, fileMap := FileMap.ofString src, options := now.shows h.opts, cancelTk? := ← now.arm, currNamespace := h.ns, openDecls := h.opens
     maxHeartbeats := heartbeats * 1000, initHeartbeats := ← IO.getNumHeartbeats, maxRecDepth := 512 }
   let cref ← IO.mkRef { core with messages := {}, infoState := {} }
   let mref ← IO.mkRef ms
   let tref ← IO.mkRef ts
   let e : EIO Exception α := x { errToSorry := false } tref metaContext mref ctx cref
   let r ← e.toBaseIO
+  now.disarm
   return { result := r, core := ← cref.get, metas := ← mref.get, term := ← tref.get }
 
 unsafe def runIn (h : Header) (src : String) (x : TermElabM α) : BaseIO (Ran α) :=

@@ -8,10 +8,14 @@ unsafe def defaultOptions : List (String × Json) :=
 unsafe def exceptionText (e : Exception) : BaseIO String := do
   e.toMessageData.toString
 
+unsafe def thrown (e : Exception) : BaseIO Json := do
+  if e.isInterrupt then return failure "io" "interrupt"
+  return failure "expr" (← exceptionText e)
+
 unsafe def reply (r : Ran Json) : BaseIO Json := do
   match r.result with
   | .ok j => return j
-  | .error e => return failure "expr" (← exceptionText e)
+  | .error e => thrown e
 
 unsafe def findHeader (text : String) (a : Array Header) (i : Nat) : Option Header :=
   if h : i < a.size then (if a[i].text == text then some a[i] else findHeader text a (i + 1)) else none
@@ -28,7 +32,7 @@ unsafe def openHeader (sv : Server) (text : String) : IO (Except Json Header) :=
     match st.scopes with
     | [] => return .error (failure "frontend" "the header closes its own scope")
     | sc :: _ =>
-      let h : Header := { text := text, env := st.env, opts := sc.opts, ns := sc.currNamespace, opens := sc.openDecls, levels := sc.levelNames }
+      let h : Header := { base with text := text, env := st.env, opts := sc.opts, ns := sc.currNamespace, opens := sc.openDecls, levels := sc.levelNames }
       sv.headers.modify fun a => a.push h
       return .ok h
 
@@ -38,8 +42,7 @@ unsafe def isOneTheorem (stx : Syntax) : Bool :=
   if k == ``Parser.Command.in then stx[0].getKind == ``Parser.Command.set_option && stx[0][1].getId == `maxHeartbeats && isOneTheorem stx[2]
   else k == ``Parser.Command.declaration && stx[1].getKind == ``Parser.Command.theorem
 
-unsafe def refused (reason : String) : Json :=
-  Json.mkObj [("accepted", .bool false), ("reason", .str reason), ("axioms", .arr #[]), ("messages", .arr #[])]
+unsafe def refused (reason : String) : Json := (no reason).setObjVal! "messages" (.arr #[])
 
 /-- `theorem.check`: the gate's question, meant for a process that has answered nothing before. -/
 unsafe def theoremCheck (sv : Server) (p : Json) : IO Json := do
@@ -62,20 +65,20 @@ unsafe def theoremCheck (sv : Server) (p : Json) : IO Json := do
             | .error e => return refused ("the source is not one theorem: " ++ e)
             | .ok src =>
             if !(isOneTheorem src) then return refused "the source is not one theorem"
-            if namesUnsafe source 0 then return refused "the source names something unsafe"
+            if runsCode source src then return refused "the source names something unsafe"
             let base ← sv.base.get
             let s ← IO.processCommands (inputContext (header ++ "\n" ++ source) sourceName) {} (Command.mkState base.env {} base.opts)
             let st := s.commandState
             let ms ← serialized st.messages.toList #[]
             let judged ← if st.messages.hasErrors
-              then do pure (Json.mkObj [("accepted", .bool false), ("reason", .str (← firstError st.messages.toList)), ("axioms", .arr #[])])
+              then do pure (no (← firstError st.messages.toList))
               else pure (judge h st (h.ns ++ name) e)
             return judged.setObjVal! "messages" (.arr ms)
   | _, _, _ => return failure "arguments" "theorem.check takes header, theorem and source"
 
 unsafe def remember (sv : Server) (s : GoalState) : IO Nat := do
   let a ← sv.states.get
-  sv.states.set (a.push (some s))
+  sv.states.set (a.push (some { s with header := { s.header with request := some sv.request } }))
   return a.size
 
 unsafe def withState (sv : Server) (p : Json) (k : GoalState → IO Json) : IO Json := do
@@ -90,7 +93,7 @@ unsafe def withState (sv : Server) (p : Json) (k : GoalState → IO Json) : IO J
 /-- The state, its root and its goals, after `goal.start`. -/
 unsafe def started (sv : Server) (h : Header) (r : Ran (List MVarId × MVarId × Array Json)) (extra : List (String × Json)) : IO Json := do
   match r.result with
-  | .error e => return failure "expr" (← exceptionText e)
+  | .error e => thrown e
   | .ok (gs, root, js) =>
     if r.core.messages.hasErrors then return failure "expr" (← firstError r.core.messages.toList)
     let core := { r.core with messages := {}, infoState := {} }
@@ -154,26 +157,26 @@ unsafe def goalTactic (sv : Server) (p : Json) : IO Json :=
     match str? p "tactic" with
     | none => return failure "arguments" "Exactly one of {tactic} must be supplied; the embedded server runs tactic text"
     | some src =>
-      let chosen := match field? p "goalId" with
-        | some (.str id) => match pick id s.goals with
-          | some (g, r) => some ([g], r)
-          | none => none
-        | _ => some (s.goals, [])
-      match chosen with
-      | none => return failure "index" "Invalid goal index"
-      | some (gs, rest) =>
-        let r ← step s gs rest src (← limitOf sv p) false
+      let seen := match str? p "goalId" with
+        | some id => match pick id s.goals with
+          | some (g, r) => g :: r
+          | none => []
+        | none => s.goals
+      match field? p "goalId", seen with
+      | some _, [] => return failure "index" "Invalid goal index"
+      | _, _ =>
+        let r ← step s seen src (← limitOf sv p) false
         match r.next with
         | none => return Json.mkObj r.json
         | some n => return Json.mkObj (("nextStateId", num (← remember sv n)) :: r.json)
 
 /-- Applies many tactics to one state. When a batch takes long, what is done so far goes out as `{"partial": […]}` before the next
 tactic starts, so that a tactic which never returns loses nothing but itself. -/
-unsafe def batch (sv : Server) (s : GoalState) (p : Json) (limit : Nat) (brief : Bool) (out : IO.FS.Stream) : List String → Nat → Array Json → IO (Array Json)
+unsafe def batch (sv : Server) (p : Json) (apply : String → BaseIO Step) (out : IO.FS.Stream) : List String → Nat → Array Json → IO (Array Json)
   | [], _, acc => pure acc
   | src :: more, since, acc => do
     let t0 ← IO.monoNanosNow
-    let r ← step s s.goals [] src limit brief
+    let r ← apply src
     let next ← match r.next with
       | none => pure []
       | some n => do pure [("nextStateId", num (← remember sv n))]
@@ -182,14 +185,15 @@ unsafe def batch (sv : Server) (s : GoalState) (p : Json) (limit : Nat) (brief :
     if t1 - since > 200000000 then
       out.putStrLn (signed p (Json.mkObj [("partial", .arr acc)])).compress
       out.flush
-      batch sv s p limit brief out more t1 #[]
-    else batch sv s p limit brief out more since acc
+      batch sv p apply out more t1 #[]
+    else batch sv p apply out more since acc
 
 unsafe def goalTactics (sv : Server) (p : Json) (out : IO.FS.Stream) : IO Json :=
   withState sv p fun s => do
     match field? p "tactics" with
     | some (.arr a) =>
-      let rs ← batch sv s p (← limitOf sv p) (!(flag p "errors")) out (strings a 0) (← IO.monoNanosNow) #[]
+      let limit ← limitOf sv p
+      let rs ← batch sv p (fun src => step s s.goals src limit (!(flag p "errors"))) out (strings a 0) (← IO.monoNanosNow) #[]
       return Json.mkObj [("outcomes", .arr rs)]
     | _ => return failure "command" "Unable to parse json: tactics: Array of strings expected"
 

@@ -1,10 +1,14 @@
 -- ## All of Pantograph ---------------------------------------------------------------------------------
 
-unsafe def dispatchComplete (sv : Server) (out : IO.FS.Stream) (cmd : String) (p : Json) : IO Json := do
+unsafe def dispatchSingle (files : Files) (sv : Server) (out : IO.FS.Stream) (cmd : String) (p : Json) : IO Json := do
+  if let some j ← fileCommands sv files cmd p then return j
   if let some j ← goalCommands sv out cmd p then return j
-  if let some j ← environmentCommands sv out cmd p then return j
-  if let some j ← fileCommands sv out cmd p then return j
+  if let some j ← environmentCommands sv cmd p then return j
   dispatch sv out cmd p
+
+unsafe def dispatchComplete (files : Files) (sv : Server) (out : IO.FS.Stream) (cmd : String) (p : Json) : IO Json := do
+  if let some j ← saveCommands sv (dispatchSingle files sv out) cmd p then return j
+  dispatchSingle files sv out cmd p
 
 /-- Arguments are modules and Lean options (`--pp.raw=true`). -/
 unsafe def optionCommands : List String → String
@@ -19,8 +23,9 @@ unsafe def moduleArguments : List String → List String
   | [] => []
   | a :: r => if a.startsWith "--" then moduleArguments r else a :: moduleArguments r
 
-public unsafe def main (args : List String) : IO Unit :=
-  serve dispatchComplete (moduleArguments args) fun sv => do
+public unsafe def main (args : List String) : IO Unit := do
+  let files ← IO.mkRef []
+  serve (dispatchComplete files) (moduleArguments args) fun sv => do
     match ← openHeader sv (optionCommands args) with
     | .ok h => sv.base.set { h with text := "" }
     | .error j => throw (IO.userError (j.compress))

@@ -1,6 +1,147 @@
 -- ## Files: their commands, tactics and sorries ---------------------------------------------------------
 
-/-- Answers a command of this part, or says that it is another's. -/
-unsafe def fileCommands (sv : Server) (out : IO.FS.Stream) (cmd : String) (p : Json) : IO (Option Json) := do
-  match cmd with
-  | _ => return none
+/-- A command of a file: its text's bytes, what was there before it, and what it left, with only its own messages and trees. -/
+structure FileUnit where
+  stx : Syntax
+  start : Nat
+  stop : Nat
+  before : Command.State
+  after : Command.State
+
+/-- A file that was elaborated, command by command. -/
+structure FileRun where
+  text : String
+  header : Bool -- whether import lines were read
+  base : Header -- what it stands on
+  units : Array FileUnit
+  last : Command.State
+
+unsafe def messagesOf (st : Command.State) : BaseIO (Array Json) := serialized st.messages.toList #[]
+
+/-- The state in which the text after a header begins. -/
+unsafe def commandState (h : Header) : Command.State :=
+  let st := Command.mkState h.env {} h.opts
+  let scope : Command.Scope := match h.scope with
+    | some s => s
+    | none => { header := "", opts := h.opts, currNamespace := h.ns, openDecls := h.opens, levelNames := h.levels }
+  -- Code cannot be generated for every definition here; as in a noncomputable section, one without code is no error.
+  { st with scopes := [{ scope with header := "", isNoncomputable := true }] }
+
+unsafe def scopeOf (st : Command.State) : Command.Scope :=
+  match st.scopes with
+  | [] => { header := "" }
+  | s :: _ => s
+
+unsafe def headerOf (st : Command.State) : Header :=
+  let s := scopeOf st
+  { text := "", env := st.env, opts := s.opts, ns := s.currNamespace, opens := s.openDecls, levels := s.levelNames, scope := some s }
+
+/-- Elaborates the commands from `ps` to the end of the file. -/
+unsafe def units (ictx : Parser.InputContext) (ps : Parser.ModuleParserState) (st : Command.State) (acc : Array FileUnit) : IO (Array FileUnit × Command.State) := do
+  let before := { st with messages := {}, infoState := { enabled := true } }
+  let ref ← IO.mkRef ({ commandState := before, parserState := ps, cmdPos := ps.pos } : Frontend.State)
+  let done ← Frontend.processCommand { inputCtx := ictx } ref
+  let s ← ref.get
+  let u : FileUnit := {
+    stx := if h : 0 < s.commands.size then s.commands[0] else .missing
+    start := ps.pos.byteIdx, stop := s.parserState.pos.byteIdx, before := before, after := s.commandState }
+  if done then
+    let acc := if u.start == u.stop && !s.commandState.messages.hasErrors then acc else acc.push u
+    return (acc, s.commandState)
+  units ictx s.parserState s.commandState (acc.push u)
+
+unsafe def knows (a : Array Name) (n : Name) (i : Nat) : Bool :=
+  if h : i < a.size then (if a[i] == n then true else knows a n (i + 1)) else false
+
+unsafe def missingImport (env : Environment) (a : Array Import) (i : Nat) : Option Name :=
+  if h : i < a.size then (if knows env.header.moduleNames a[i].module 0 then missingImport env a (i + 1) else some a[i].module) else none
+
+unsafe def rootOf : Name → Name
+  | .str .anonymous s => .str .anonymous s
+  | .str p _ => rootOf p
+  | .num p _ => rootOf p
+  | .anonymous => .anonymous
+
+unsafe def foreignImport (a : Array Import) (i : Nat) : Option Name :=
+  if h : i < a.size then
+    let r := rootOf a[i].module
+    if r == `Init || r == `Std then foreignImport a (i + 1) else some a[i].module
+  else none
+
+/-- What a file's import lines give: the present environment when all of it is there, else one made for it. -/
+unsafe def importFor (sv : Server) (a : Array Import) : IO (Except Json Header) := do
+  let base ← sv.base.get
+  match missingImport base.env a 0 with
+  | none => return .ok base
+  | some _ => match foreignImport a 0 with
+    | some n => return .error (failure "frontend" ("unknown module " ++ nameStr n ++ ": the embedded Lean has Init and Std only; use a native toolchain for files that import more"))
+    | none =>
+      let r ← (importModules (loadExts := true) a {} 1).toBaseIO
+      match r with
+      | .error e => return .error (failure "frontend" ("the imports cannot be read: " ++ toString e))
+      | .ok env => return .ok { text := "", env := env, opts := {}, ns := .anonymous, opens := [], levels := [] }
+
+/-- Elaborates a file; with `header`, its import lines are read first. -/
+unsafe def runFile (sv : Server) (text : String) (header : Bool) : IO (Except Json FileRun) := do
+  let ictx := inputContext text sourceName
+  if !header then
+    let base ← sv.base.get
+    let (us, last) ← units ictx {} (commandState base) #[]
+    return .ok { text := text, header := header, base := base, units := us, last := last }
+  let (stx, ps, log) ← Parser.parseHeader ictx
+  if log.hasErrors then return .error (failure "frontend" (← firstError log.toList))
+  match ← importFor sv (headerToImports stx) with
+  | .error j => return .error j
+  | .ok base =>
+    let (us, last) ← units ictx ps (commandState base) #[]
+    return .ok { text := text, header := header, base := base, units := us, last := last }
+
+-- ### Constants that a command made
+
+mutual
+unsafe def mapNode (n : PersistentHashMap.Node Name ConstantInfo) (acc : Array ConstantInfo) : Array ConstantInfo :=
+  match n with
+  | .entries es => mapEntries es 0 acc
+  | .collision _ vs _ => mapValues vs 0 acc
+unsafe def mapEntries (es : Array (PersistentHashMap.Entry Name ConstantInfo (PersistentHashMap.Node Name ConstantInfo))) (i : Nat) (acc : Array ConstantInfo) : Array ConstantInfo :=
+  if h : i < es.size then
+    match es[i] with
+    | .entry _ c => mapEntries es (i + 1) (acc.push c)
+    | .ref n => mapEntries es (i + 1) (mapNode n acc)
+    | .null => mapEntries es (i + 1) acc
+  else acc
+unsafe def mapValues (vs : Array ConstantInfo) (i : Nat) (acc : Array ConstantInfo) : Array ConstantInfo :=
+  if h : i < vs.size then mapValues vs (i + 1) (acc.push vs[i]) else acc
+end
+
+unsafe def notIn (env : Environment) (a : Array ConstantInfo) (i : Nat) (acc : Array ConstantInfo) : Array ConstantInfo :=
+  if h : i < a.size then notIn env a (i + 1) (if env.contains a[i].name then acc else acc.push a[i]) else acc
+
+/-- The constants of `after` that `before` does not have, in no order. -/
+unsafe def newConstants (before after : Environment) : Array ConstantInfo :=
+  notIn before (mapNode after.constants.map₂.root #[]) 0 #[]
+
+/-- Whether Lean makes constants of that last name by itself, for a type or a function that a person declares. -/
+unsafe def madeByLean (env : Environment) (n : Name) : Bool :=
+  n.isInternalDetail || isReservedName env n || (match n with
+    | .str _ s => s == "rec" || s == "recOn" || s == "casesOn" || s == "below" || s == "brecOn" || s == "ibelow" || s == "binductionOn" ||
+        s == "noConfusion" || s == "noConfusionType" || s == "ctorIdx" || s == "toCtorIdx" || s == "ctorElim" || s == "ctorElimType" ||
+        s == "elim" || s == "inj" || s == "injEq" || s == "sizeOf_spec"
+    | _ => false)
+
+unsafe def isElim (env : Environment) (n : Name) : Bool :=
+  match n with
+  | .str (.str t _) "elim" => (match env.find? t with | some (.inductInfo _) => true | _ => false)
+  | _ => false
+
+/-- Whether a person would say that the file declares it. -/
+unsafe def isUserName (env : Environment) (n : Name) : Bool :=
+  let n := (privateToUserName? n).getD n
+  match n with
+  | .str _ "_example" => true
+  | .str (.str _ "brecOn") _ => false
+  | .str _ "elim" => !(isElim env n) && !n.isInternalDetail
+  | _ => !(madeByLean env n)
+
+unsafe def userNames (env : Environment) (a : Array ConstantInfo) (i : Nat) (acc : Array Name) : Array Name :=
+  if h : i < a.size then userNames env a (i + 1) (if isUserName env a[i].name then acc.push a[i].name else acc) else acc

@@ -3,23 +3,20 @@
 unsafe def inLocal (lctx : LocalContext) (insts : LocalInstances) (x : MetaM α) : MetaM α :=
   fun c s => x { c with lctx := lctx, localInstances := insts } s
 
-unsafe def expression (e : Expr) : MetaM Json := do
-  return Json.mkObj [("pp", .str (← ppExpr e).pretty)]
-
 /-- The variables of a goal; also all of them as its key sees them, and whether a metavariable occurs in their types. -/
 unsafe def variables (lctx : LocalContext) (ids : Array FVarId) (i : Nat) (acc : Array Json) (hs : Array Hyp) (open? : Bool) : MetaM (Array Json × Array Hyp × Bool) := do
   if h : i < ids.size then
     match lctx.find? ids[i] with
     | none => variables lctx ids (i + 1) acc hs open?
     | some d =>
-      if d.isAuxDecl then variables lctx ids (i + 1) acc hs open? else
+      if d.isAuxDecl && !(← shows `pp.auxDecls) then variables lctx ids (i + 1) acc hs open? else
       let ty ← instantiateMVars d.type
       let value ← match d.value? with
         | some v => do pure (some (← instantiateMVars v))
         | none => pure none
       let hs := hs.push { var := d.toExpr, type := ty, value := value, hidden := d.userName.isInaccessibleUserName }
       let open? := open? || ty.hasExprMVar || (match value with | some v => v.hasExprMVar | none => false)
-      if d.isImplementationDetail then variables lctx ids (i + 1) acc hs open? else
+      if d.isImplementationDetail && !(← shows `pp.implementationDetailHyps) then variables lctx ids (i + 1) acc hs open? else
       let base := [("name", Json.str (nameStr d.fvarId.name)), ("userName", Json.str (nameStr d.userName)),
         ("isInaccessible", Json.bool d.userName.isInaccessibleUserName), ("type", ← expression ty)]
       let obj ← match value with

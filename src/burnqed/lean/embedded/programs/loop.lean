@@ -47,9 +47,11 @@ unsafe def imports : List String → Array Import → Array Import
 unsafe def serve (handler : Handler) (modules : List String) (prepare : Server → IO Unit) : IO Unit := do
   enableInitializersExecution
   let env ← importModules (loadExts := true) (imports modules #[]) {} 1
-  let base : Header := { text := "", env := env, opts := {}, ns := .anonymous, opens := [], levels := [] }
+  let request ← IO.mkRef {}
+  let base : Header := { text := "", env := env, opts := {}, ns := .anonymous, opens := [], levels := [], request := some request }
   let sv : Server := {
-    base := ← IO.mkRef base, headers := ← IO.mkRef #[], states := ← IO.mkRef #[], options := ← IO.mkRef defaultOptions }
+    base := ← IO.mkRef base, headers := ← IO.mkRef #[], states := ← IO.mkRef #[], options := ← IO.mkRef defaultOptions
+    request := request, changes := ← IO.mkRef #[] }
   prepare sv
   let out ← IO.getStdout
   out.putStrLn "ready."

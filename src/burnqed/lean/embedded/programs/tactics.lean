@@ -13,13 +13,56 @@ unsafe def standsAt (s : String) (p : String.Pos.Raw) (word : String) (q : Strin
   if q.atEnd word then true else if p.atEnd s then false
   else if p.get s == q.get word then standsAt s (p.next s) word (q.next word) else false
 
-/-- Whether a text names something that escapes Lean's types. Such terms can be run while a tactic is elaborated, before anything is
-checked. A name can be written in no other way than by its letters, so looking at the text is enough. -/
-unsafe def namesUnsafe (s : String) (p : String.Pos.Raw) : Bool :=
-  if p.atEnd s then false
-  else if p.get s == 'n' && standsAt s p "nsafe" 0 then true
-  else if p.get s == 'l' && (standsAt s p "lcProof" 0 || standsAt s p "lcAny" 0 || standsAt s p "lcUnreachable" 0) then true
-  else namesUnsafe s (p.next s)
+/-- What makes Lean run compiled code, at the beginning of a name. Nothing that rests on it is ever accepted. -/
+unsafe def namesCompiled (s : String) (p : String.Pos.Raw) : Bool :=
+  standsAt s p "native" 0 || standsAt s p "bv_decide" 0 || standsAt s p "reduceBool" 0 || standsAt s p "reduceNat" 0 || standsAt s p "ofReduce" 0
+
+unsafe def namesUnsafeAfter (s : String) (p : String.Pos.Raw) (inName : Bool) : Bool :=
+  if p.atEnd s then false else
+  let c := p.get s
+  if c == 'n' && standsAt s p "nsafe" 0 then true
+  else if c == 'l' && (standsAt s p "lcProof" 0 || standsAt s p "lcAny" 0 || standsAt s p "lcUnreachable" 0) then true
+  else if !inName && (c == 'n' || c == 'b' || c == 'r' || c == 'o') && namesCompiled s p then true
+  else namesUnsafeAfter s (p.next s) (isIdRest c)
+
+/-- Whether a text names something that escapes Lean's types, or has compiled code run. Such terms can be run while a tactic is
+elaborated, before anything is checked; and with `sorry` or a false equation a term of any type can be made a program, so
+that no list of dangerous programs would do. A name can be written in no other way than by its letters, so looking at the text is enough. -/
+unsafe def namesUnsafe (s : String) (p : String.Pos.Raw) : Bool := namesUnsafeAfter s p false
+
+/-- Kinds of syntax that the value of a tactic's option is made of, when it says something and computes nothing. -/
+unsafe def isPlainKind (k : Name) : Bool :=
+  k == `null || k == `num || k == `str || k == `choice || k == `Lean.Parser.Term.structInst || k == `Lean.Parser.Term.structInstFields
+  || k == `Lean.Parser.Term.structInstField || k == `Lean.Parser.Term.structInstLVal || k == `Lean.Parser.Term.structInstFieldDef
+  || k == `Lean.Parser.Term.optEllipsis || k == `Lean.Parser.Term.dotIdent || k == `Lean.Parser.Term.paren
+  || k == `«term[_]» || k == `«term{}» || k == `hygieneInfo
+
+mutual
+unsafe def isPlain (s : Syntax) : Bool :=
+  match s with
+  | .node _ k args =>
+    if k == `Lean.Parser.Term.app then s[0].getKind == `Lean.Parser.Term.dotIdent && allPlain args 0 else isPlainKind k && allPlain args 0
+  | _ => true
+unsafe def allPlain (a : Array Syntax) (i : Nat) : Bool :=
+  if h : i < a.size then isPlain a[i] && allPlain a (i + 1) else true
+end
+
+mutual
+/-- Whether an option of a tactic is given by a term that computes (Lean compiles and runs it to know the value), or a local function
+has an attribute or a documentation (some of both are programs for Lean). -/
+unsafe def runsSyntax (s : Syntax) : Bool :=
+  match s with
+  | .node _ k args =>
+    if k == `Lean.Parser.Term.attributes || k == `Lean.Parser.Command.docComment then true
+    else if (k == `Lean.Parser.Tactic.valConfigItem || k == `Lean.Parser.Tactic.config) && !(allPlain args 0) then true
+    else anyRunsSyntax args 0
+  | _ => false
+unsafe def anyRunsSyntax (a : Array Syntax) (i : Nat) : Bool :=
+  if h : i < a.size then runsSyntax a[i] || anyRunsSyntax a (i + 1) else false
+end
+
+/-- Whether a source could run code while it is elaborated. -/
+unsafe def runsCode (src : String) (stx : Syntax) : Bool := namesUnsafe src 0 || runsSyntax stx
 
 /-- What became of one tactic: a new state, or a reason in `json`. -/
 structure Step where
@@ -27,32 +70,50 @@ structure Step where
   json : List (String × Json)
 
 unsafe def stepKind (e : Exception) : String :=
-  if e.isMaxHeartbeat then "heartbeats" else if e.isMaxRecDepth then "recursion" else "error"
+  if e.isMaxHeartbeat then "heartbeats" else if e.isMaxRecDepth then "recursion" else if e.isInterrupt then "interrupt" else "error"
 
-/-- Applies a tactic. With `brief` an error's text is not rendered, which for some tactics takes longer than failing did. -/
-unsafe def step (s : GoalState) (goals : List MVarId) (rest : List MVarId) (src : String) (heartbeats : Nat) (brief : Bool) : BaseIO Step := do
-  let h := { s.header with env := s.core.env }
-  match parseAll h Parser.Tactic.tacticSeq.fn src with
+unsafe def isAmong (g : MVarId) : List MVarId → Bool
+  | [] => false
+  | m :: r => if m == g then true else isAmong g r
+
+unsafe def without (gone : List MVarId) : List MVarId → List MVarId
+  | [] => []
+  | g :: r => if isAmong g gone then without gone r else g :: without gone r
+
+/-- Runs an action on the goals `seen`, which gives the goals after it. With `brief` an error's text is not rendered, which for some
+tactics takes longer than failing did. -/
+unsafe def perform (s : GoalState) (seen : List MVarId) (src : String) (heartbeats : Nat) (brief : Bool) (act : TermElabM (List MVarId × Fragments)) : BaseIO Step := do
+  let x : TermElabM (List MVarId × Fragments × Bool × Bool × Array Json) := do
+    let (gs, fragments) ← act
+    if (← getThe Core.State).messages.hasErrors then return (gs, [], false, false, #[])
+    let sorry? ← solvedHasSorry seen
+    let unsafe? ← solvedHasUnsafe (← getEnv) seen
+    return (gs, fragments, sorry?, unsafe?, ← goalsJson gs #[])
+  let r ← run s.header src heartbeats s.core s.metas s.term x
+  let failed (reason : String) : BaseIO Step := do
+    let ms ← if brief then pure #[] else messages r src
+    return { next := none, json := [("messages", .arr ms), ("hasSorry", .bool false), ("hasUnsafe", .bool false), ("reason", .str reason)] }
+  match r.result with
+  | .error e => failed (stepKind e)
+  | .ok (gs, fragments, sorry?, unsafe?, js) =>
+    if r.core.messages.hasErrors then failed "error" else
+    let ms ← messages r src
+    return {
+      next := some { s with
+        core := { r.core with messages := {}, infoState := {} }, metas := r.metas, term := r.term, goals := gs
+        parents := without gs seen, fragments := fragments }
+      json := [("goals", .arr js), ("messages", .arr ms), ("hasSorry", .bool sorry?), ("hasUnsafe", .bool unsafe?)] }
+
+/-- Parses the text of a step and goes on with its syntax, unless the text could run code. -/
+unsafe def readStep (s : GoalState) (fn : Parser.ParserFn) (src : String) (k : Syntax → BaseIO Step) : BaseIO Step := do
+  match parseAll { s.header with env := s.core.env } fn src with
   | .error e => return { next := none, json := [("parseError", .str e), ("hasSorry", .bool false), ("hasUnsafe", .bool false)] }
   | .ok stx =>
-    if namesUnsafe src 0 then
+    if runsCode src stx then
       return { next := none, json := [("messages", .arr #[]), ("hasSorry", .bool false), ("hasUnsafe", .bool true), ("reason", .str "unsafe")] }
-    let x : TermElabM (List MVarId × Bool × Bool × Array Json) := do
-      let gs ← evalTactics stx goals
-      let gs := join gs rest
-      if (← getThe Core.State).messages.hasErrors then return (gs, false, false, #[])
-      let sorry? ← solvedHasSorry goals
-      let unsafe? ← solvedHasUnsafe (← getEnv) goals
-      return (gs, sorry?, unsafe?, ← goalsJson gs #[])
-    let r ← run s.header src heartbeats s.core s.metas s.term x
-    let failed (reason : String) : BaseIO Step := do
-      let ms ← if brief then pure #[] else messages r src
-      return { next := none, json := [("messages", .arr ms), ("hasSorry", .bool false), ("hasUnsafe", .bool false), ("reason", .str reason)] }
-    match r.result with
-    | .error e => failed (stepKind e)
-    | .ok (gs, sorry?, unsafe?, js) =>
-      if r.core.messages.hasErrors then failed "error" else
-      let ms ← messages r src
-      return {
-        next := some { s with core := { r.core with messages := {}, infoState := {} }, metas := r.metas, term := r.term, goals := gs }
-        json := [("goals", .arr js), ("messages", .arr ms), ("hasSorry", .bool sorry?), ("hasUnsafe", .bool unsafe?)] }
+    k stx
+
+/-- Applies a tactic to the goals `seen`. -/
+unsafe def step (s : GoalState) (seen : List MVarId) (src : String) (heartbeats : Nat) (brief : Bool) : BaseIO Step :=
+  readStep s Parser.Tactic.tacticSeq.fn src fun stx =>
+    perform s seen src heartbeats brief do return (← evalTactics stx seen, s.fragments)

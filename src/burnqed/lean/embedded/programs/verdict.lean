@@ -69,27 +69,33 @@ unsafe def kernelText (e : Kernel.Exception) : String :=
   | .deepRecursion => "the kernel ran into deep recursion"
   | _ => "the kernel rejects the proof"
 
+unsafe def judgement (accepted : Bool) (reason : String) (found : Array Name) : Json :=
+  Json.mkObj [("accepted", .bool accepted), ("reason", .str reason), ("axioms", .arr (nameArray found 0 #[]))]
+
+unsafe def no (reason : String) (found : Array Name := #[]) : Json := judgement false reason found
+
 /-- Whether a state with no goals is a proof: no metavariable, no sorry, the kernel accepts it, and on what it rests. -/
 unsafe def verdict (s : GoalState) : TermElabM Json := do
   let type ← instantiateMVars (← s.root.getType)
   let proof ← instantiateMVars (.mvar s.root)
-  let no (reason : String) : TermElabM Json := return Json.mkObj [("accepted", .bool false), ("reason", .str reason), ("axioms", .arr #[])]
-  if proof.hasExprMVar then return ← no "the proof term has metavariables: some goal is still open"
-  if proof.hasLevelMVar then return ← no "the proof term has universe metavariables"
-  if proof.hasSorry then return ← no "the proof uses sorry"
+  if proof.hasExprMVar then return no "the proof term has metavariables: some goal is still open"
+  if proof.hasLevelMVar then return no "the proof term has universe metavariables"
+  if proof.hasSorry then return no "the proof uses sorry"
   let env ← getEnv
   let before := s.header.env
   let w := walkArray env before proof.getUsedConstants 0 (walkArray env before type.getUsedConstants 0 {})
-  if w.seen.contains ``sorryAx then return ← no "the proof uses sorry" -- in an auxiliary lemma, say
-  if compiled w then
-    return Json.mkObj [("accepted", .bool false), ("reason", .str "the proof rests on compiled code"), ("axioms", .arr (nameArray w.found 0 #[]))]
+  if w.seen.contains ``sorryAx then return no "the proof uses sorry" -- in an auxiliary lemma, say
+  if compiled w then return no "the proof rests on compiled code" w.found
   match replay before w.own 0 with
-  | .error e => no e
+  | .error e => return no e
   | .ok env' =>
     let levels := (collectLevelParams (collectLevelParams {} type) proof).params.toList
-    match env'.addDeclCore 0 (.thmDecl { name := `burnqed.candidate, levelParams := levels, type := type, value := proof }) none with
-    | .error e => no (kernelText e)
-    | .ok _ => return Json.mkObj [("accepted", .bool true), ("reason", .str ""), ("axioms", .arr (nameArray w.found 0 #[]))]
+    let name := `burnqed.candidate
+    let decl : Declaration := if ← isProp type then .thmDecl { name := name, levelParams := levels, type := type, value := proof }
+      else .defnDecl { name := name, levelParams := levels, type := type, value := proof, hints := .opaque, safety := .safe }
+    match env'.addDeclCore 0 decl none with
+    | .error e => return no (kernelText e)
+    | .ok _ => return judgement true "" w.found
 
 /-- A statement's type with its universe parameters renamed by position, so that two elaborations of it can be compared. -/
 unsafe def normalLevels (e : Expr) : Expr :=
@@ -102,18 +108,17 @@ where fresh : List Name → Nat → List Level
 /-- Judges a whole file: its header is elaborated alone, the statement is elaborated by us in it; the file's theorem of that name must
 have that very type, and everything made after the header is added again to the header's environment by the kernel. -/
 unsafe def judge (h : Header) (st : Command.State) (name : Name) (type : Expr) : Json :=
-  let no (reason : String) (found : Array Name) := Json.mkObj [("accepted", .bool false), ("reason", .str reason), ("axioms", .arr (nameArray found 0 #[]))]
   match st.env.find? name with
-  | none => no ("the file does not define " ++ nameStr name) #[]
+  | none => no ("the file does not define " ++ nameStr name)
   | some c => match c with
     | .thmInfo v =>
-      if normalLevels v.type != normalLevels type then no "the file's theorem does not state what was asked" #[] else
+      if normalLevels v.type != normalLevels type then no "the file's theorem does not state what was asked" else
       let w := walkName st.env h.env name (walkArray st.env h.env type.getUsedConstants 0 {})
       if w.seen.contains ``sorryAx then no "the proof uses sorry" w.found else
       if compiled w then no "the proof rests on compiled code" w.found else
       match replay h.env w.own 0 with
       | .error e => no e w.found
       | .ok env => match env.find? name with
-        | some _ => Json.mkObj [("accepted", .bool true), ("reason", .str ""), ("axioms", .arr (nameArray w.found 0 #[]))]
+        | some _ => judgement true "" w.found
         | none => no "the kernel did not take the theorem" w.found
-    | _ => no (nameStr name ++ " is not a theorem in the file") #[]
+    | _ => no (nameStr name ++ " is not a theorem in the file")

@@ -1,0 +1,3 @@
+import Lean.Elab.Calc
+import Lean.Elab.Tactic.Conv.Basic
+import Lean.Meta.Tactic.Refl
