@@ -107,3 +107,11 @@ async def test_propose_respects_n():
     ((first, second), none) = await policy.propose([ProofState((goal("∀ n : Nat, n = n"),)), ProofState(())], 2)
     assert none == []
     assert first.logprob_nats >= second.logprob_nats
+
+
+def test_names_of_the_file_around_the_theorem():
+    rules = parse_menu("2 | definition | unfold {d}\n1 | lemma | rw [{l}]", source="m")
+    state = ProofState((Goal((), "Tour.double n = doubled"),))
+    policy = MenuPolicy(rules, definitions=["double", "triple"], lemmas=["double_eq"])
+    assert [c.text for c in policy.candidates(state)] == ["unfold double", "rw [double_eq]"]
+    assert MenuPolicy(rules).candidates(state) == []

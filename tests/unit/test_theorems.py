@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from burnqed.core.errors import BadInput
 from burnqed.core.theorem import Theorem
-from burnqed.theorems.lean_text import body_start, is_sorry, masked
+from burnqed.theorems.lean_text import body_start, declared, is_sorry, masked
 from burnqed.theorems.read import BadEntry, read_input, read_jsonl, read_lean
 
 
@@ -146,3 +146,15 @@ def test_masking_never_moves_anything(text):
 )
 def test_is_sorry(body, answer):
     assert is_sorry(body) is answer
+
+
+def test_declared_names():
+    text = """namespace A
+@[simp] theorem one : True := trivial
+/-- def not_this -/
+private def two.three (n : Nat) := n
+  protected lemma four: True := by trivial
+abbrev five := 5
+-- theorem nor_this : False
+end A"""
+    assert declared(text) == (["three", "five"], ["one", "four"])

@@ -8,7 +8,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from burnqed.lean.embedded.compile import compiled, is_compiled
 from burnqed.lean.embedded.install import EmbeddedLean, install, installed
+from burnqed.lean.embedded.programs import PROVER, Program
 
 
 class InstallBar:
@@ -54,9 +56,14 @@ class InstallBar:
             self._progress.update(self._task, total=total, completed=total)
 
 
-def ensure_lean(*, source: Path | None = None, force: bool = False) -> EmbeddedLean:
-    """The embedded Lean, installed now with a bar if it is not there yet. Raises InstallError."""
-    if not force and (lean := installed()):
-        return lean
-    with InstallBar() as bar:
-        return install(source=source, force=force, progress=bar)
+def ensure_lean(*, source: Path | None = None, force: bool = False, program: Program = PROVER) -> EmbeddedLean:
+    """The embedded Lean, installed now with a bar if it is not there yet, and a program of it compiled. Raises InstallError."""
+    lean = None if force else installed()
+    if lean is None:
+        with InstallBar() as bar:
+            lean = install(source=source, force=force, progress=bar)
+    if not is_compiled(program, lean):
+        console = Console(stderr=True)
+        with console.status(f"compiling the {program.name} program of the server, once"):
+            compiled(program, lean)
+    return lean

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from burnqed.cli.native_side import NativeSide
 from burnqed.cli.screen import ProveScreen
 from burnqed.core.errors import StatementRejected
 from burnqed.core.files import Hole
+from burnqed.core.ports import Gate
 from burnqed.lean.config import LeanConfig
 from burnqed.lean.embedded.install import EmbeddedLean
 from burnqed.lean.embedded.programs import COMPLETE, PROVER
@@ -24,12 +26,16 @@ from burnqed.observe.fan_out import FanOut
 from burnqed.policy.menu import MenuPolicy, Rule
 from burnqed.run.fill import FilledFile, fill, holes
 from burnqed.run.folder import RunFolder
-from burnqed.run.prove import Prover
+from burnqed.run.prove import EMBEDDED_ROOTS, Prover
 from burnqed.run.result import TheoremResult
 from burnqed.search.config import SearchConfig
+from burnqed.theorems.lean_text import declared
 from burnqed.theorems.read import BadEntry, Entry
 from burnqed.value.size import SizeValue
 from burnqed.verify.gate import FreshProcessGate
+
+_LEMMAS = 20
+"""So many of a file's last theorems are tried; each costs a few tactics a state."""
 
 
 class MonotonicClock:
@@ -42,12 +48,15 @@ class MonotonicClock:
 
 @dataclass(frozen=True)
 class ProofRun:
-    """What a run is made of. ``open_folder`` is called when it is known that there is something to do."""
+    """What a run is made of. ``open_folder`` is called when it is known that there is something to do.
+
+    ``lean`` is the embedded Lean, or a native one.
+    """
 
     rules: Sequence[Rule]
     config: SearchConfig
     lean_config: LeanConfig
-    lean: EmbeddedLean
+    lean: EmbeddedLean | NativeSide
     open_folder: Callable[[], RunFolder]
     as_json: bool
 
@@ -65,7 +74,7 @@ class Outcome:
 
 async def prove_entries(run: ProofRun, entries: Sequence[Entry]) -> Outcome:
     """Prove statements, each in its own header."""
-    async with _lean(run, complete=False) as (pool, gate):
+    async with _lean(run, complete=False, entries=entries) as (pool, gate):
         outcome, _ = await _prove(run, pool, gate, entries, None)
         return outcome
 
@@ -84,7 +93,13 @@ async def fill_file(run: ProofRun, text: str, source: str) -> Outcome:
 
 
 @contextlib.asynccontextmanager
-async def _lean(run: ProofRun, *, complete: bool) -> AsyncIterator[tuple[WorkerPool, FreshProcessGate]]:
+async def _lean(
+    run: ProofRun, *, complete: bool, entries: Sequence[Entry] = ()
+) -> AsyncIterator[tuple[WorkerPool, Gate]]:
+    if isinstance(run.lean, NativeSide):
+        async with run.lean.opened(entries, run.lean_config) as parts:
+            yield parts
+        return
     spawn = spawner(run.lean, run.lean_config, program=COMPLETE if complete else PROVER)
     async with WorkerPool(spawn, run.lean_config) as pool, FreshProcessGate(spawn) as gate:
         gate.prepare()
@@ -94,7 +109,7 @@ async def _lean(run: ProofRun, *, complete: bool) -> AsyncIterator[tuple[WorkerP
 async def _prove(
     run: ProofRun,
     pool: WorkerPool,
-    gate: FreshProcessGate,
+    gate: Gate,
     entries: Sequence[Entry | Hole],
     text: str | None,
 ) -> tuple[Outcome, FilledFile | None]:
@@ -113,12 +128,13 @@ async def _prove(
     prover = Prover(
         pool=pool,
         gate=gate,
-        policy=MenuPolicy(run.rules),
+        policy=_menu(run.rules, text),
         value=SizeValue(),
         config=run.config,
         events=FanOut(folder.trajectory, screen),
         clock=MonotonicClock(),
         folder=folder,
+        roots=None if isinstance(run.lean, NativeSide) else EMBEDDED_ROOTS,
     )
 
     async def work() -> FilledFile | None:
@@ -133,6 +149,12 @@ async def _prove(
             await task
     outcome.interrupted = task.cancelled()
     return outcome, None if outcome.interrupted else task.result()
+
+
+def _menu(rules: Sequence[Rule], text: str | None) -> MenuPolicy:
+    """The menu; for a file, with the names that it declares."""
+    definitions, lemmas = declared(text) if text is not None else ([], [])
+    return MenuPolicy(rules, definitions=definitions, lemmas=lemmas[-_LEMMAS:])
 
 
 @contextlib.contextmanager

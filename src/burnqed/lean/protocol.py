@@ -33,15 +33,17 @@ class Envelope(Wire, frozen=True):
 
 
 class Expression(Wire, frozen=True):
-    """An expression as text."""
+    """An expression as text; ``sexp`` with the option ``printExprAST`` only."""
 
     pp: str = ""
+    sexp: str | None = None
 
 
 class WireVariable(Wire, frozen=True):
     """A variable of a goal."""
 
     user_name: str
+    name: str = ""
     is_inaccessible: bool = False
     type: Expression | None = None
     value: Expression | None = None
@@ -142,7 +144,8 @@ class HolesReply(Wire, frozen=True):
         return [
             Place(
                 index=h.index,
-                start=len(data[: h.range[0]].decode()),
+                # A range may begin with the `by` before it; the word itself is what is replaced.
+                start=len(data[: h.range[1]].decode()) - len("sorry"),
                 end=len(data[: h.range[1]].decode()),
                 kind=h.kind,
                 declaration=h.declaration,
@@ -220,6 +223,8 @@ def refusal(reply: TacticReply) -> tuple[RefusalKind, str]:
             kind = "heartbeats"
         elif reply.reason == "recursion":
             kind = "recursion"
+        elif reply.reason == "timeout":
+            kind = "timeout"
         elif reply.reason == "unsafe":
             return "unsafe", "the tactic names something unsafe"
         errors = [m.data for m in reply.messages if m.severity == "error"]

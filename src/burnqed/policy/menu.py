@@ -19,6 +19,8 @@ The menu is a text file (``menu.txt`` beside this module, or the user's own), a 
   (``x % m = 0 ∨ …``), ``{patterns}`` (``hm | hm | …``), ``{T}`` (``Nat`` or ``Int``)
 - ``numeral N``: once for every numeral from 2 to N in the facts, ``{1}``, and every Nat or Int variable ``{x}`` without an
   upper bound
+- ``definition``: once for every definition of the theorem's own file that the goal mentions, named ``{d}``
+- ``lemma``: once for every theorem of the same file that stands before, named ``{l}``
 - ``squares``: when a polynomial of the goal is a sum of squares; ``{hints}`` proves them (for an ordered ring), a line each
 
 In tactics ``{facts}`` stands for all facts, comma-separated (the rule is skipped when there are none), ``\n`` is a
@@ -93,10 +95,13 @@ def load_menu(path: Path | None = None) -> tuple[Rule, ...]:
 
 
 class MenuPolicy:
-    """The TacticPolicy port over a menu. It looks at the first goal, where tactics work."""
+    """The TacticPolicy port over a menu. It looks at the first goal, where tactics work.
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = tuple(rules)
+    ``definitions`` and ``lemmas`` are the names that the file around the theorem declares.
+    """
+
+    def __init__(self, rules: Sequence[Rule], *, definitions: Sequence[str] = (), lemmas: Sequence[str] = ()) -> None:
+        self._rules = tuple(r for rule in rules for r in _for_names(rule, definitions, lemmas))
 
     async def propose(self, states: Sequence[ProofState], n: int) -> list[list[Candidate]]:
         """The rules that apply to each state, heaviest first, equal weights in the menu's order."""
@@ -260,6 +265,29 @@ def _numeral(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
                     yield (str(n), str(n)), {"x": v.name}
 
 
+def _mentions(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
+    assert rule.pattern is not None
+    if rule.pattern.search(goal.text):
+        yield (), {}
+
+
+def _never(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
+    yield from ()
+
+
+def _for_names(rule: Rule, definitions: Sequence[str], lemmas: Sequence[str]) -> Iterator[Rule]:
+    """The rule; one for each name if it is about names."""
+    if rule.when == "definition":
+        for name in definitions:
+            mentioned = re.compile(rf"(?<![\w'])(?:[\w'.]*\.)?{re.escape(name)}(?![\w'])")
+            yield Rule(rule.weight, "mentions", mentioned, 0, rule.tactic.replace("{d}", name))
+    elif rule.when == "lemma":
+        for name in lemmas:
+            yield Rule(rule.weight, "always", None, 0, rule.tactic.replace("{l}", name))
+    else:
+        yield rule
+
+
 def _squares(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:
     if forms := linear_forms(goal):
         types = {v.name: v.type for v in goal.variables}
@@ -282,6 +310,9 @@ _MATCHES: dict[str, Callable[[Rule, Goal, int], Iterator[Binding]]] = {
     "modular": _modular,
     "numeral": _numeral,
     "squares": _squares,
+    "definition": _never,  # until it is known which there are
+    "lemma": _never,
+    "mentions": _mentions,
 }
 _WITH_PATTERN = ("target", "fact", "variable", "pair")
 _WITH_COUNT = ("goals", "bounded", "modular", "numeral")
@@ -293,6 +324,8 @@ _NAMES = {
     "modular": ("x", "m", "cases", "patterns", "T"),
     "numeral": ("x",),
     "squares": ("hints",),
+    "definition": ("d",),
+    "lemma": ("l",),
 }
 _LEAF = 8
 _MODULUS = re.compile(r"% (\d+)|\b(\d+) ∣")
@@ -321,8 +354,9 @@ def _parse_rule(line: str, where: str) -> Rule:
     if not weight > 0 or math.isinf(weight):
         raise BadInput(f"{where}: the weight must be a positive number, not {parts[0]}")
     match = _WHEN.match(parts[1])
-    if match is None or match[1] not in _MATCHES:
-        raise BadInput(f"{where}: unknown condition {parts[1]!r}; use one of {', '.join(_MATCHES)}")
+    known = [word for word in _MATCHES if word != "mentions"]
+    if match is None or match[1] not in known:
+        raise BadInput(f"{where}: unknown condition {parts[1]!r}; use one of {', '.join(known)}")
     when, argument = match[1], match[2]
     pattern, count = None, 0
     if when in _WITH_PATTERN:

@@ -15,6 +15,11 @@ _COMMAND = re.compile(
     r"|#|/--|/-!)",
     re.MULTILINE,
 )
+_NAMED = re.compile(
+    r"^[ \t]*(?:@\[[^\]]*\]\s*)?(?:(?:private|protected|noncomputable|partial|nonrec)\s+)*"
+    r"(def|abbrev|theorem|lemma)\s+([^\s({\[⦃]+)",
+    re.MULTILINE,
+)
 _OPEN, _CLOSE = "([{⟨", ")]}⟩"
 
 
@@ -48,6 +53,16 @@ def command_starts(text: str) -> list[int]:
         for m in _COMMAND.finditer(text)
         if blank[m.start()] != " " or text.startswith(("/--", "/-!"), m.start())
     ]
+
+
+def declared(text: str) -> tuple[list[str], list[str]]:
+    """The names of the definitions and of the theorems that a file declares, without their namespaces, in order."""
+    definitions: list[str] = []
+    theorems: list[str] = []
+    for m in _NAMED.finditer(masked(text)):
+        name = m[2].rstrip(":").rsplit(".", 1)[-1]
+        (theorems if m[1] in ("theorem", "lemma") else definitions).append(name)
+    return list(dict.fromkeys(definitions)), list(dict.fromkeys(theorems))
 
 
 def body_start(command: str) -> int | None:
