@@ -11,7 +11,8 @@ from burnqed.core.outcome import Stepped
 from burnqed.core.theorem import Theorem
 from burnqed.lean.config import LeanConfig
 from burnqed.lean.embedded.install import EmbeddedLean, install
-from burnqed.lean.embedded.server import spawner
+from burnqed.lean.embedded.programs import COMPLETE
+from burnqed.lean.embedded.server import server_launch, spawner
 from burnqed.lean.pool import WorkerPool
 from burnqed.lean.process import LeanProcess
 from burnqed.lean.session import PooledSession
@@ -67,3 +68,13 @@ async def session(pool: WorkerPool) -> AsyncIterator[PooledSession]:
 async def lean_process(session: PooledSession) -> LeanProcess:
     """The process of the shared worker, with no state in it."""
     return session.process
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def complete_process(lean: EmbeddedLean) -> AsyncIterator[LeanProcess]:
+    """A process of the complete program, shared; a module that uses it resets what it leaves."""
+    process = await LeanProcess.start(server_launch(lean, program=COMPLETE), ready_timeout_s=180)
+    try:
+        yield process
+    finally:
+        await process.close()

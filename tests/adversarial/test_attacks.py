@@ -4,9 +4,10 @@ The number of a row is that of a known way to fool checkers:
 
 1 a theorem proved by itself; 2 metavariables left; 3 an error that is logged and passed over; 4 tactics that admit;
 5 the theorem in its own scope; 6 goals that hide; 7 sorry under other names; 8 a statement that elaborates to an error;
-10 compiled code; 11 the kernel switched off; 12, 13 metaprograms; 14 names that look like others; 15 memory tricks;
-16 attacks on the process; 17 a changed statement; 20 big numbers and deep terms; 21 an early end; 22 another meaning
-in a file than in a step.
+9 checking put off to another thread; 10 compiled code; 11 the kernel switched off; 12 metaprograms; 13 axioms made on
+the way; 14 names that look like others; 15 memory tricks; 16 attacks on the process; 17 a changed statement; 18 primitives
+defined anew; 19 definitions left open; 20 big numbers and deep terms; 21 an early end; 22 another meaning in a file than
+in a step. docs/soundness.md tells which rows are tried where.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pytest
 import pytest_asyncio
 from tests.conftest import proves, theorem
 
+from burnqed.core.errors import WorkerLost
 from burnqed.core.outcome import Refused, Stepped, Verdict
 from burnqed.core.theorem import Theorem
 from burnqed.lean.config import LeanConfig
@@ -196,6 +198,78 @@ ATTACKS: list[tuple[int, Theorem, list[str]]] = [
             "set_option autoImplicit true in exact x",
         ],
     ),
+    (
+        9,
+        FALSE,
+        [
+            "set_option Elab.async true in sorry",
+            "set_option Elab.async true in as_aux_lemma => sorry",
+            "set_option Elab.async true in as_aux_lemma => decide",
+            "set_option Elab.async true in exact by as_aux_lemma => exact trivial",
+            "set_option Elab.async true in\nhave h : (0 : Nat) = 1 := by as_aux_lemma => decide +kernel\ncases h",
+            "set_option Elab.async true in\nlet rec f : Nat → False := fun n => f (n + 1)\nexact f 0",
+        ],
+    ),
+    (
+        13,
+        FALSE,
+        [
+            "axiom h : False\nexact h",
+            "opaque h : False\nexact h",
+            "exact (axiom h : False; h)",
+            'let rec @[extern "no_such"] h : Nat → False := fun n => h n\nexact h 0',
+            "let rec @[implemented_by Nat.succ] h : Nat → False := fun n => h n\nexact h 0",
+            "let rec @[instance] h : Nat → Inhabited False := fun n => h n\nexact (h 0).default",
+            "let rec partial h : Nat → False := fun n => h n\nexact h 0",
+            "let rec h (n : Nat) : False := h n\ntermination_by n\ndecreasing_by sorry\nexact h 0",
+            "have h : ∃ p : Prop, p := ⟨False, Classical.choice ⟨sorry⟩⟩\nexact h.2",
+            "exact (Classical.choice (α := Nonempty False) ⟨sorry⟩).elim id",
+        ],
+    ),
+    (
+        18,
+        THREE,
+        [
+            "let Nat.add := fun (_ _ : Nat) => 3; decide",
+            "set_option allowUnsafeReducibility true in\nlet instHAdd : HAdd Nat Nat Nat := ⟨fun _ _ => 3⟩; rfl",
+            "namespace Nat\ndef add (_ _ : Nat) := 3\nend Nat\nrfl",
+            'local notation "3" => 2\nrfl',
+            "macro_rules | `(1 + 1) => `(3)\nrfl",
+            "attribute [-instance] instHAdd in rfl",
+            "attribute [local instance] foo in rfl",
+            "unseal Nat.add in rfl",
+            "set_option maxRecDepth 100000 in rfl",
+            "open Nat renaming add → sub in rfl",
+            "open Nat hiding add in rfl",
+            "open Classical in decide",
+            "open scoped Classical in decide",
+            "set_option pp.notation false in decide",
+            "set_option maxHeartbeats 0 in omega",
+            "set_option trace.Meta.synthInstance true in decide",
+            "set_option Nat.no_such_option true in rfl",
+        ],
+    ),
+    (
+        18,
+        theorem(": Nat.gcd 4 6 = 3"),
+        ["decide", "rfl", "simp", "let Nat.gcd := fun (_ _ : Nat) => 3; rfl", "unfold Nat.gcd; rfl", "norm_num"],
+    ),
+    (
+        19,
+        theorem(": hole = 2", "def hole : Nat := sorry"),
+        [
+            "rfl",
+            "decide",
+            "simp [hole]",
+            "unfold hole; rfl",
+            "delta hole; rfl",
+            "exact sorryAx _",
+            "cases hole <;> rfl",
+        ],
+    ),
+    # true, and yet it says nothing: the header itself has a hole
+    (19, theorem(": hole = hole", "def hole : Nat := sorry"), ["rfl", "simp", "trivial", "exact Eq.refl _"]),
+    (19, theorem(": Goal", "def Goal : Prop := sorry"), ["exact sorry", "unfold Goal; trivial", "trivial", "decide"]),
     (
         10,
         THREE,
@@ -418,6 +492,9 @@ class SharedGate:
             _, reply = await self._session.process.request("theorem.check", payload, VerdictReply, timeout_s=30)
         except RequestFailed as error:
             return Verdict(False, error.desc)
+        except WorkerLost as error:  # too deep for its stack, say; the next question goes to another process
+            await self._session._refresh()
+            return Verdict(False, str(error))
         return reply.verdict()
 
 
@@ -426,7 +503,7 @@ async def target(pool: WorkerPool) -> AsyncIterator[PooledSession]:
     """A session that gives up sooner than usual."""
     config = LeanConfig(workers=1, request_timeout_s=15, max_heartbeats=20_000)
     async with pool.lease() as leased:
-        session = PooledSession(leased.process, pool._replace, config)
+        session = PooledSession(leased.process, pool.replace, config)
         try:
             yield session
         finally:
@@ -472,8 +549,8 @@ async def test_hostile_tactics(target: PooledSession, tmp_path: Path, row: int, 
 
 
 def test_there_are_enough_of_them() -> None:
-    assert sum(len(tactics) for _, _, tactics in ATTACKS) >= 200
-    assert len({number for number, _ in ROWS}) >= 16
+    assert sum(len(tactics) for _, _, tactics in ATTACKS) >= 300
+    assert {number for _, number in ROWS} == set(range(1, 23))
 
 
 async def test_code_that_escapes_types_is_not_run(target: PooledSession) -> None:
@@ -486,7 +563,7 @@ async def test_code_that_escapes_types_is_not_run(target: PooledSession) -> None
 
 async def test_a_tactic_without_end(pool: WorkerPool) -> None:
     async with pool.lease() as leased:
-        session = PooledSession(leased.process, pool._replace, LeanConfig(workers=1, request_timeout_s=3))
+        session = PooledSession(leased.process, pool.replace, LeanConfig(workers=1, request_timeout_s=3))
         ref, _ = await session.start(FALSE)
         endless = "have h : ∀ x : BitVec 24, x * x = x * x + 0 := by decide"
         hung, well = await session.apply(ref, [endless, "exact absurd rfl ?_"])
@@ -495,6 +572,40 @@ async def test_a_tactic_without_end(pool: WorkerPool) -> None:
         assert hung.kind == "timeout"
         assert isinstance(well, Refused)
         assert well.kind == "error"
+
+
+ODD = [
+    "exact \ud800",
+    "skip -- \udfff",
+    "exact foo\x00bar",
+    "skip\x01\x02\x7f",
+    "skip \u202e lave \u2066",
+    "exact tri\u200bvial",
+    "exact ｆｏｏ",
+    "\ufeffskip",
+    "exact «" + "\u0301" * 100_000 + "»",
+    "exact " + "a" * 1_000_000,
+    'exact "' + "x" * 1_000_000 + '"',
+    "/-" * 100_000,
+    "repeat' (refine (fun _ : False → False => ?_) ?_)",
+    "exact absurd (rfl : 2 ^ (2 ^ 40) = 0) (by simp)",
+    "\n" * 100_000,
+    "exact " + "(" * 100_000,  # beyond the stack: the process dies of it and is replaced
+]
+
+
+async def test_odd_huge_and_deep_texts(pool: WorkerPool) -> None:
+    """None is accepted, none ends the session: what kills its process is refused, and the next tactic is tried."""
+    async with pool.lease() as leased:
+        config = LeanConfig(workers=1, request_timeout_s=20, max_heartbeats=20_000)
+        session = PooledSession(leased.process, pool.replace, config)
+        try:
+            ref, _ = await session.start(FALSE)
+            for outcome, tactic in zip(await session.apply(ref, ODD), ODD, strict=True):
+                assert isinstance(outcome, Refused) or not outcome.state.finished, tactic[:40]
+            assert await proves(session, theorem(": 1 = 1"), "rfl")
+        finally:
+            leased.process = session.process
 
 
 CLOSERS = [
@@ -523,7 +634,7 @@ async def test_no_closer_proves_a_false_statement(pool: WorkerPool) -> None:
     assert len(entries) == len(statements) >= 40
     config = LeanConfig(workers=1, request_timeout_s=20, max_heartbeats=10_000)
     async with pool.lease() as leased:
-        session = PooledSession(leased.process, pool._replace, config)
+        session = PooledSession(leased.process, pool.replace, config)
         try:
             for entry in entries:
                 await unproved(session, entry, CLOSERS, file_too=False)

@@ -13,7 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from burnqed.cli.install_bar import ensure_lean
+from burnqed.core.errors import BadInput
 from burnqed.lean.doctor import Finding, examine
+from burnqed.lean.embedded.programs import COMPLETE
+from burnqed.lean.serve import install_as as write_server_script
+from burnqed.lean.serve import serve as serve_lines
+from burnqed.lean.serve import version_line
 
 app = typer.Typer(help="The Lean that burnqed brings along: install it, examine it.", no_args_is_help=True)
 
@@ -47,6 +52,31 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
         _draw(findings)
     if not all(f.well for f in findings):
         raise typer.Exit(2)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def serve(
+    context: typer.Context,
+    install_as: Annotated[
+        Path | None,
+        typer.Option("--install-as", help="Write an executable script there that runs this command, and stop."),
+    ] = None,
+) -> None:
+    """Be a Pantograph server: `serve [MODULE…] [--option=value…]`, `ready.`, then a line of JSON for each command.
+
+    Modules are imported (none: nothing is, not even Init), options are Lean's (`--pp.raw=true`). `--version` alone prints
+    the Pantograph version that this is like. docs/client.md tells how PyPantograph uses it.
+    """
+    if install_as is not None:
+        try:
+            write_server_script(install_as)
+        except OSError as error:
+            raise BadInput(f"the script cannot be written to {install_as}: {error.strerror or error}") from error
+        return
+    if version := version_line(context.args):
+        print(version)
+        return
+    serve_lines(context.args, ensure_lean(program=COMPLETE))
 
 
 def _draw(findings: list[Finding]) -> None:

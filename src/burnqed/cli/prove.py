@@ -14,9 +14,11 @@ import typer
 
 from burnqed import __version__
 from burnqed.cli.install_bar import ensure_lean
+from burnqed.cli.native_side import NativeSide
 from burnqed.cli.proving import Outcome, ProofRun, fill_file, prove_entries
 from burnqed.core.errors import BadInput
-from burnqed.lean.config import LeanConfig
+from burnqed.lean.config import LeanConfig, native_lean_config
+from burnqed.lean.embedded.programs import COMPLETE, PROVER
 from burnqed.policy.menu import load_menu
 from burnqed.run.fill import FilledFile
 from burnqed.run.folder import RunFolder
@@ -49,6 +51,12 @@ def prove(
         bool,
         typer.Option("--write", help="Put the proofs into the .lean file itself; else a copy is in the run folder."),
     ] = False,
+    project: Annotated[
+        Path | None, typer.Option(help="A Lake project: prove with its Lean and its modules (docs/native.md).")
+    ] = None,
+    pantograph: Annotated[
+        Path | None, typer.Option(help="Pantograph's executable for it; looked for when left out.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a theorem as it ends, nothing else.")
     ] = False,
@@ -67,7 +75,8 @@ def prove(
       burnqed prove examples/core.jsonl --json --out runs/core
 
     """
-    text = read_file_text(what)
+    native = NativeSide.found(project, pantograph) if project or pantograph else None
+    text = None if native else read_file_text(what)
     entries: list[Entry] = [] if text is not None else read_input(what)
     rules = load_menu(menu)
     if resume and out is None:
@@ -83,11 +92,16 @@ def prove(
         "policy": f"menu {menu or ''}".strip(),
         "value": "size",
     }
-    lean = ensure_lean()  # before the folder: an installation that fails leaves no empty run behind
+    if native:
+        settings["lean"] = native.told
+        entries = native.with_imports(entries)
+    lean = native or ensure_lean(
+        program=PROVER if text is None else COMPLETE
+    )  # before the folder: an installation that fails leaves no empty run behind
     run = ProofRun(
         rules=rules,
         config=config,
-        lean_config=LeanConfig(workers=workers),
+        lean_config=native_lean_config(workers) if native else LeanConfig(workers=workers),
         lean=lean,
         open_folder=lambda: RunFolder.resume(path, settings) if resume else RunFolder.create(path, settings),
         as_json=as_json,

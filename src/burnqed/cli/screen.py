@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class ProveScreen:
             self._console.print(head, highlight=False, emoji=False, soft_wrap=True)
             if result.proof is not None:
                 # Not through rich, which would take ``:x:`` in Lean for an emoji.
-                print(result.proof, end="\n\n", flush=True)
+                print(textwrap.dedent(result.proof.lstrip("\n")).strip(" "), end="\n\n", flush=True)
 
     @contextlib.contextmanager
     def _paused(self) -> Iterator[None]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
 
-from burnqed.core.errors import BurnqedError, LeanError
+from burnqed.core.errors import BadInput, BurnqedError, LeanError
 from burnqed.core.outcome import Stepped
 from burnqed.core.theorem import Theorem
-from burnqed.lean.config import WORKER_MB, LeanConfig
+from burnqed.lean.config import WORKER_MB, LeanConfig, NativeConfig
 from burnqed.lean.embedded.install import find_node, installed, verify
 from burnqed.lean.embedded.server import spawner
+from burnqed.lean.native.find import PANTOGRAPH_VARIABLE, PROJECT_VARIABLE, configured, find_native
+from burnqed.lean.native.sandbox import probe
 from burnqed.lean.pool import WorkerPool
 
 SELF_TEST = Theorem("self_test", "theorem self_test (n : Nat) (h : 3 < n) : n * 0 + 4 ≤ n")
@@ -30,8 +34,14 @@ class Finding:
     cure: str = ""
 
 
-async def examine() -> list[Finding]:
-    """Everything there is to say, in order; stops where nothing further can be told."""
+async def examine(native: NativeConfig | None = None) -> list[Finding]:
+    """Everything there is to say, in order: the machine, the embedded Lean, a native one."""
+    embedded = await _embedded()
+    return [*embedded, *await asyncio.to_thread(native_findings, native)]
+
+
+async def _embedded() -> list[Finding]:
+    """What there is to say of the embedded Lean; stops where nothing further can be told."""
     findings = [_machine()]
     try:
         findings.append(Finding("node", str(find_node())))
@@ -52,7 +62,7 @@ async def examine() -> list[Finding]:
     )
     if damage:
         return findings
-    return [*findings, *await _self_test(LeanConfig(workers=1)), _native()]
+    return [*findings, *await _self_test(LeanConfig(workers=1))]
 
 
 async def _self_test(config: LeanConfig) -> list[Finding]:
@@ -105,8 +115,35 @@ def _machine() -> Finding:
     )
 
 
-def _native() -> Finding:
-    lake = shutil.which("lake")
-    return Finding(
-        "native", f"{lake} is there, and is not used yet" if lake else "no native Lean found, and none is needed"
-    )
+def native_findings(config: NativeConfig | None, environ: Mapping[str, str] = os.environ) -> list[Finding]:
+    """What there is to say of a native Lean, and of the sandbox that it would run in."""
+    try:
+        config = config or configured(environ=environ)
+    except BadInput as error:
+        return [Finding("native", "cannot be used", False, str(error))]
+    asked = config.pantograph or config.project or environ.get(PANTOGRAPH_VARIABLE) or environ.get(PROJECT_VARIABLE)
+    try:
+        native = find_native(config, environ)
+    except BadInput as error:
+        if asked:
+            return [Finding("native", "cannot be used", False, str(error))]
+        lake = shutil.which("lake", path=environ.get("PATH"))
+        there = f"{lake} is there, but no Pantograph" if lake else "no native Lean found"
+        return [Finding("native", f"{there}; none is needed, docs/native.md tells how to use one")]
+    versions = native.versions
+    told = f"Pantograph {versions.pantograph or 'of unknown release'}, {native.executable}"
+    fits = f"Lean {versions.project_lean or 'of unknown version'} in {native.project or 'no project'}"
+    if not (versions.project_lean and versions.pantograph_lean):
+        fits += "; whether it is Pantograph's cannot be told before it starts"
+    findings = [Finding("native", told), Finding("versions", fits)]
+    findings.append(Finding("replay", str(native.leanchecker) if native.leanchecker else native.replay_note))
+    return [*findings, _sandbox(config)]
+
+
+def _sandbox(config: NativeConfig) -> Finding:
+    if config.sandbox == "off":
+        return Finding("sandbox", "switched off: a tactic can do what you can do", False, "leave `sandbox` at auto")
+    sandbox, trouble = probe()
+    if trouble:
+        return Finding("sandbox", "none: a tactic can do what you can do", False, trouble)
+    return Finding("sandbox", f"{sandbox.bwrap} works: no network, nothing writable but scratch")

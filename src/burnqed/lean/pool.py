@@ -12,6 +12,7 @@ import psutil
 
 from burnqed.core.errors import LeanError, WorkerLost
 from burnqed.lean.config import LeanConfig
+from burnqed.lean.dialect import OWN, Dialect
 from burnqed.lean.process import OWNER_VARIABLE, LeanProcess, owner_is_dead
 from burnqed.lean.session import Empty, PooledSession
 
@@ -21,9 +22,10 @@ _START_TRIES = 3
 class WorkerPool:
     """The LeanPool port. Use it as an async context manager; leaving it kills every process."""
 
-    def __init__(self, spawn: Callable[[], Awaitable[LeanProcess]], config: LeanConfig) -> None:
+    def __init__(self, spawn: Callable[[], Awaitable[LeanProcess]], config: LeanConfig, dialect: Dialect = OWN) -> None:
         self._spawn = spawn
         self._config = config
+        self._dialect = dialect
         self.size = config.worker_count()
         self._slots = asyncio.Semaphore(self.size)
         self._idle: list[LeanProcess] = []
@@ -55,7 +57,7 @@ class WorkerPool:
             if self._leases % self._config.sweep_every == 0:
                 await asyncio.to_thread(sweep_orphans)
             process = self._idle.pop() if self._idle else await self._start()
-            session = PooledSession(process, self.replace, self._config)
+            session = PooledSession(process, self.replace, self._config, self._dialect)
             try:
                 yield session
             finally:

@@ -25,7 +25,7 @@ import psutil
 
 from burnqed.core.errors import LeanError, ProtocolError, WorkerLost
 from burnqed.lean.protocol import Envelope, decode, request_line
-from burnqed.lean.watch import Watch
+from burnqed.lean.watch import Watch, resident_mb
 
 T = TypeVar("T")
 LINE_LIMIT_BYTES = 256 * 2**20
@@ -94,7 +94,7 @@ def owner_is_dead(tag: str) -> bool:
         return True
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to kill this child when burnqed dies; elsewhere the child ends when its standard input closes."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
@@ -147,7 +147,7 @@ class LeanProcess:
         """Start a process and wait for ``ready.``. Raises WorkerLost when it does not come."""
 
         def prepare() -> None:
-            _die_with_parent()
+            die_with_parent()
             if launch.prepare:
                 launch.prepare()
 
@@ -188,11 +188,8 @@ class LeanProcess:
         return time.monotonic() - self.started_s
 
     def rss_mb(self) -> float:
-        """Resident memory of the process now; 0 when it is gone."""
-        try:
-            return float(psutil.Process(self.pid).memory_info().rss) / 2**20
-        except psutil.NoSuchProcess:
-            return 0.0
+        """Resident memory of the process and its children now; 0 when it is gone."""
+        return resident_mb(self.pid)
 
     async def request(
         self, command: str, payload: dict[str, Any], reply_type: type[T], *, timeout_s: float

@@ -12,23 +12,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import msgspec
-
 from burnqed.core.errors import LeanError, ProtocolError, StatementRejected, WorkerLost
-from burnqed.core.files import FileVerdict, Hole, Place, Target
+from burnqed.core.files import FileVerdict, Place, Target
 from burnqed.core.outcome import Outcome, Refused, StateRef, Stepped, Verdict
 from burnqed.core.state import ProofState
 from burnqed.lean.config import LeanConfig
+from burnqed.lean.dialect import OWN, Dialect, entries
 from burnqed.lean.process import BatchLost, LeanProcess, RequestFailed
 from burnqed.lean.protocol import (
-    BatchReply,
     FileVerdictReply,
     HolesReply,
-    StartReply,
     TacticReply,
-    VerdictReply,
     Wire,
-    decode,
     proof_state,
     refusal,
     suggestion,
@@ -57,11 +52,16 @@ class PooledSession:
     """The LeanSession port over one process at a time. ``replace`` closes a process and hands out a fresh one."""
 
     def __init__(
-        self, process: LeanProcess, replace: Callable[[LeanProcess], Awaitable[LeanProcess]], config: LeanConfig
+        self,
+        process: LeanProcess,
+        replace: Callable[[LeanProcess], Awaitable[LeanProcess]],
+        config: LeanConfig,
+        dialect: Dialect = OWN,
     ) -> None:
         self.process = process
         self._replace = replace
         self._config = config
+        self._dialect = dialect
         self._target: Target | None = None
         self._origins: list[_Origin] = []
         self._server_ids: dict[int, int] = {}
@@ -91,12 +91,16 @@ class PooledSession:
         (``timeout``). So does one whose process twice fell silent without working, and one whose process twice died
         or answered nonsense (``crash``): once may have been bad luck. The others' outcomes are as without them.
         """
+        tried = iter(await self._try(ref, [t for t in tactics if _is_text(t)]))
+        return [next(tried) if _is_text(t) else Refused("parse", "half of a surrogate pair", 0.0) for t in tactics]
+
+    async def _try(self, ref: StateRef, tactics: Sequence[str]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         one_by_one = False
         strikes = 0
         while len(outcomes) < len(tactics):
             rest = tactics[len(outcomes) :]
-            chunk = rest[:1] if one_by_one else rest
+            chunk = rest[:1] if one_by_one or self._dialect.one_at_a_time else rest
             server_id = await self._rebuilt(ref, alive=one_by_one)
             try:
                 outcomes += await self._ask(ref, server_id, chunk)
@@ -123,11 +127,7 @@ class PooledSession:
 
     async def _ask(self, ref: StateRef, server_id: int, tactics: Sequence[str]) -> list[Outcome]:
         """One request for these tactics. Raises LeanError when the process is lost or talks nonsense."""
-        payload = {"stateId": server_id, "tactics": list(tactics), "maxHeartbeats": self._config.max_heartbeats}
-        partial, reply = await self.process.request(
-            "goal.tactics", payload, BatchReply, timeout_s=self._config.request_timeout_s
-        )
-        done = [*_entries(partial), *reply.outcomes]
+        done = await self._dialect.tactics(self.process, server_id, tactics, self._config)
         if len(done) != len(tactics):
             raise ProtocolError(f"Lean answered {len(done)} tactics of {len(tactics)}")
         return [self._outcome(ref, tactic, r) for tactic, r in zip(tactics, done, strict=True)]
@@ -151,15 +151,12 @@ class PooledSession:
         raise AssertionError("unreachable")
 
     async def verdict(self, ref: StateRef) -> Verdict:
-        """The kernel's word on a finished state. Trouble of the process, twice, is a refusal that says so."""
+        """The kernel's word on a finished state. Trouble of the process, again and again, is a refusal that says so."""
         failure = ""
-        for _ in range(2):
-            server_id = await self._rebuilt(ref)
+        for attempt in range(3):
+            server_id = await self._rebuilt(ref, alive=attempt > 0)
             try:
-                _, reply = await self.process.request(
-                    "goal.verdict", {"stateId": server_id}, VerdictReply, timeout_s=self._config.request_timeout_s
-                )
-                return reply.verdict()
+                return await self._dialect.verdict(self.process, server_id, self._config)
             except RequestFailed as error:
                 return Verdict(False, f"the kernel check failed: {error.desc}")
             except (BatchLost, ProtocolError) as error:
@@ -216,18 +213,11 @@ class PooledSession:
         await self.process.request("goal.delete", {"stateIds": ids}, Empty, timeout_s=self._config.request_timeout_s)
 
     async def _open(self) -> ProofState:
-        """``goal.start`` in the present process."""
+        """Open the target in the present process."""
         target = self._target
         assert target is not None
-        payload: dict[str, Any] = (
-            {"file": target.text, "hole": target.place.index}
-            if isinstance(target, Hole)
-            else {"theorem": target.sorried, "header": target.header}
-        )
         try:
-            _, reply = await self.process.request(
-                "goal.start", payload, StartReply, timeout_s=self._config.statement_timeout_s
-            )
+            reply = await self._dialect.open(self.process, target, self._config)
         except RequestFailed as error:
             if error.kind in _STATEMENT_ERRORS:
                 where = f"{target.source}: " if target.source else ""
@@ -250,13 +240,8 @@ class PooledSession:
             if origin.parent is None:
                 await self._open()
                 continue
-            payload = {
-                "stateId": self._server_ids[origin.parent.index],
-                "tactic": origin.tactic,
-                "maxHeartbeats": self._config.max_heartbeats,
-            }
-            _, reply = await self.process.request(
-                "goal.tactic", payload, TacticReply, timeout_s=self._config.request_timeout_s
+            reply = await self._dialect.tactic(
+                self.process, self._server_ids[origin.parent.index], origin.tactic, self._config
             )
             if reply.next_state_id is None:
                 raise WorkerLost(f"a state could not be rebuilt: {origin.tactic!r} worked before and does not now")
@@ -275,9 +260,10 @@ class PooledSession:
         return Stepped(new, proof_state(reply.goals), lean_ms, suggestion(reply.messages))
 
     async def _refresh(self) -> None:
-        """Replace a process that has served long enough, or has grown too large."""
+        """Replace a process that has served long enough, has grown too large, or holds what does not fit the target."""
         p = self.process
         worn = p.lost or p.requests >= self._config.max_requests or p.age_s >= self._config.max_age_s
+        worn = worn or (self._target is not None and not self._dialect.fits(p, self._target))
         if not worn and p.requests >= self._next_rss_check:
             self._next_rss_check = p.requests + _RSS_CHECK_EVERY
             worn = p.rss_mb() > self._config.rss_limit_mb
@@ -290,20 +276,17 @@ class PooledSession:
         self.process = await self._replace(self.process)
 
 
-def _entries(partial: Sequence[msgspec.Raw]) -> list[TacticReply]:
-    """The entries of ``partial`` lines, typed."""
-    try:
-        return [decode(entry, TacticReply) for entry in partial]
-    except msgspec.DecodeError as error:
-        raise ProtocolError(f"an entry of Lean's partial reply cannot be read: {error}") from error
-
-
 def _answered(error: LeanError) -> list[TacticReply]:
     """What a lost process had answered, as far as it can be read."""
     try:
-        return _entries(error.partial) if isinstance(error, BatchLost) else []
+        return entries(error.partial) if isinstance(error, BatchLost) else []
     except ProtocolError:
         return []
+
+
+def _is_text(tactic: str) -> bool:
+    """Whether it can be written down at all: a model's bytes, cut in the wrong place, may come as lone surrogates."""
+    return not any("\ud800" <= c <= "\udfff" for c in tactic)
 
 
 def _is_busy(error: LeanError) -> bool:

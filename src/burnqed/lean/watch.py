@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -34,10 +35,7 @@ class Watch:
         """Whether the process has worked since its last sign of life."""
         if self._since is None:
             return False
-        try:
-            passed_s, worked_s = time.monotonic() - self._since[0], _cpu_s(psutil.Process(self._pid)) - self._since[1]
-        except psutil.NoSuchProcess:
-            return False
+        passed_s, worked_s = time.monotonic() - self._since[0], _cpu_s(self._pid) - self._since[1]
         return worked_s > BUSY_SHARE * passed_s
 
     def stop(self) -> None:
@@ -45,20 +43,33 @@ class Watch:
         self._next.cancel()
 
     def _look(self) -> None:
-        try:
-            process = psutil.Process(self._pid)
-            if self._since is None:
-                self._since = (time.monotonic(), _cpu_s(process))
-            rss_mb = process.memory_info().rss / 2**20
-        except psutil.NoSuchProcess:
+        if not psutil.pid_exists(self._pid):
             return
+        if self._since is None:
+            self._since = (time.monotonic(), _cpu_s(self._pid))
+        rss_mb = resident_mb(self._pid) if self._limit_mb is not None else 0.0
         if self._limit_mb is not None and rss_mb > self._limit_mb:
             self._too_large(rss_mb)
         else:
             self._next = asyncio.get_running_loop().call_later(self._period_s, self._look)
 
 
-def _cpu_s(process: psutil.Process) -> float:
-    """Processor time of a process so far."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process and of those it started (a sandbox's own process holds next to nothing); 0 if gone."""
+    return _total(pid, lambda p: float(p.memory_info().rss)) / 2**20
+
+
+def _cpu_s(pid: int) -> float:
+    """Processor time of a process and of those it started, so far."""
+    return _total(pid, lambda p: float(p.cpu_times().user + p.cpu_times().system))
+
+
+def _total(pid: int, measure: Callable[[psutil.Process], float]) -> float:
+    """A measure summed over a process and its descendants, as far as they are still there when it is their turn."""
+    total = 0.0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for member in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += measure(member)
+    return total

@@ -44,6 +44,7 @@ class Prover:
     clock: Clock
     folder: RunFolder
     canaries: CanaryRounds = field(default_factory=CanaryRounds)
+    roots: tuple[str, ...] | None = EMBEDDED_ROOTS  # of the modules that a theorem may import; None = Lean decides
 
     async def prove_all(
         self, entries: Sequence[Entry | Hole], on_result: Callable[[TheoremResult], None]
@@ -76,7 +77,7 @@ class Prover:
         if isinstance(entry, BadEntry):
             return self._record(TheoremResult(name=entry.name, status="error", reason=entry.reason), None)
         imports = entry.imports if isinstance(entry, Theorem) else ()  # of a file, Lean itself says what it lacks
-        missing = [m for m in imports if m.split(".")[0] not in EMBEDDED_ROOTS]
+        missing = [m for m in imports if self.roots is not None and m.split(".")[0] not in self.roots]
         if missing:
             reason = f"{entry.name} imports {', '.join(missing)}; the embedded Lean has Init and Std only"
             return self._record(_result(entry, status="error", reason=reason), None)

@@ -1,11 +1,15 @@
-import Lean.Elab.Frontend
+import Lean.AddDecl
+import Lean.Data.Json
+import Lean.Util.FoldConsts
 /-
 Reads two compiled files and says whether the second proves what the first states. It runs nothing that stands in them.
 
-Arguments: a nonce, the module of the challenge (header, statement, `sorry`), the module of the solution (header, statement,
+Arguments: a nonce, the folder of the challenge (header, statement, `sorry`), the folder of the solution (header, statement,
 proof), the theorem's name as written. Prints one line of JSON that carries the nonce.
 
-Written so that every Lean can interpret it, see burnqed/lean/embedded/programs/base.lean for the dialect.
+The challenge is imported: it is ours. What the solution has beyond it goes through the kernel again, in the challenge's
+environment and one constant after the other, so that nothing needs to be believed that the solution's compilation did.
+Written so that every Lean can interpret it, see lean/embedded/programs/base.lean for the dialect.
 -/
 open Lean
 
@@ -153,7 +157,7 @@ unsafe def answer (first second written : String) : IO Answer := do
   if found.size == 0 then return { reason := "the challenge does not state " ++ written }
   return { reason := "the challenge has more than one unproved theorem " ++ written }
 
-public unsafe def main (args : List String) : IO Unit := do
+unsafe def main (args : List String) : IO Unit := do
   match args with
   | [nonce, first, second, written] =>
     let a ← answer first second written

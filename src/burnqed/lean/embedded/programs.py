@@ -22,14 +22,15 @@ class Program:
 
 
 _COMMON = ("goals", "statements", "tactics", "verdict", "inspect", "commands", "loop")
-_FILES = ("files", "invocations", "holes", "track", "distil")
+_FILES = ("files", "invocations", "holes", "made", "track", "check", "distil")
 PROVER = Program("prover", ("base", "keys", "brief", *_COMMON, "prover_main"))
 """What a proof search needs, and nothing else."""
 COMPLETE = Program(
     "complete",
     (
         *("complete_imports", "base", "keys", "printing", *_COMMON),
-        *("goal_commands", "environment", *_FILES, "saves", "complete_main"),
+        *("actions", "fragments", "sites", "subsume", "goal_commands", "environment"),
+        *(*_FILES, "saves", "complete_main"),
     ),
 )
 """All of Pantograph's protocol, and files with sorries."""

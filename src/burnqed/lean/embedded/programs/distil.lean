@@ -274,7 +274,7 @@ unsafe def upTo (k stop : Nat) (acc : Array Nat) : Array Nat := if k < stop then
 unsafe def distilOne (r : FileRun) (p : Json) (t : Target) (u : FileUnit) (js : Array Nat) (st : Command.State) : BaseIO (Except Json (GoalState × Array Json)) := do
   let cs := companionTerms r.units js 0 #[]
   let scope := headerOf st
-  let h := { scope with levels := names t.const.levelParams scope.levels }
+  let h := { scope with levels := names t.const.levelParams scope.levels, request := r.base.request }
   let binder := match str? p "binderName" with
     | some s => s.toName
     | none => lastName t.const.name

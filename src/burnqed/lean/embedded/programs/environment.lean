@@ -64,7 +64,7 @@ unsafe def envAdd (sv : Server) (p : Json) : IO Json := do
     | .error e, _ => return failure "parse" e
     | _, .error e => return failure "parse" e
     | .ok type?, .ok stx =>
-      if namesUnsafe text 0 || namesUnsafe value 0 then return failure "expr" "the constant names something that escapes Lean's types"
+      if runsCode value stx || runsCode text (type?.getD .missing) then return failure "expr" "the constant names something that escapes Lean's types"
       let isTheorem := flag p "isTheorem"
       let n := name.toName
       let r ← runIn { base with levels := levels } value do

@@ -68,9 +68,14 @@ unsafe def foreignImport (a : Array Import) (i : Nat) : Option Name :=
     if r == `Init || r == `Std then foreignImport a (i + 1) else some a[i].module
   else none
 
-/-- What a file's import lines give: the present environment when all of it is there, else one made for it. -/
+/-- What the server started with: a file that has import lines stands on nothing that came later. -/
+unsafe def startOf (sv : Server) : IO Header := do
+  let changes ← sv.changes.get
+  if h : 0 < changes.size then return changes[0].1 else sv.base.get
+
+/-- What a file's import lines give: the environment of the start when all of it is there, else one made for it. -/
 unsafe def importFor (sv : Server) (a : Array Import) : IO (Except Json Header) := do
-  let base ← sv.base.get
+  let base ← startOf sv
   match missingImport base.env a 0 with
   | none => return .ok base
   | some _ => match foreignImport a 0 with
@@ -79,7 +84,7 @@ unsafe def importFor (sv : Server) (a : Array Import) : IO (Except Json Header) 
       let r ← (importModules (loadExts := true) a {} 1).toBaseIO
       match r with
       | .error e => return .error (failure "frontend" ("the imports cannot be read: " ++ toString e))
-      | .ok env => return .ok { text := "", env := env, opts := {}, ns := .anonymous, opens := [], levels := [] }
+      | .ok env => return .ok { text := "", env := env, opts := base.opts, ns := .anonymous, opens := [], levels := [] }
 
 /-- Elaborates a file; with `header`, its import lines are read first. -/
 unsafe def runFile (sv : Server) (text : String) (header : Bool) : IO (Except Json FileRun) := do
@@ -121,27 +126,25 @@ unsafe def notIn (env : Environment) (a : Array ConstantInfo) (i : Nat) (acc : A
 unsafe def newConstants (before after : Environment) : Array ConstantInfo :=
   notIn before (mapNode after.constants.map₂.root #[]) 0 #[]
 
-/-- Whether Lean makes constants of that last name by itself, for a type or a function that a person declares. -/
-unsafe def madeByLean (env : Environment) (n : Name) : Bool :=
-  n.isInternalDetail || isReservedName env n || (match n with
-    | .str _ s => s == "rec" || s == "recOn" || s == "casesOn" || s == "below" || s == "brecOn" || s == "ibelow" || s == "binductionOn" ||
-        s == "noConfusion" || s == "noConfusionType" || s == "ctorIdx" || s == "toCtorIdx" || s == "ctorElim" || s == "ctorElimType" ||
-        s == "elim" || s == "inj" || s == "injEq" || s == "sizeOf_spec"
-    | _ => false)
-
-unsafe def isElim (env : Environment) (n : Name) : Bool :=
+/-- Whether Lean makes a constant of that last name by itself for the type or the constructor whose name stands before it. -/
+unsafe def comesWithType (env : Environment) (n : Name) : Bool :=
   match n with
-  | .str (.str t _) "elim" => (match env.find? t with | some (.inductInfo _) => true | _ => false)
+  | .str (.str _ "brecOn") _ => true
+  | .str p s => match env.find? p with
+    | some (.inductInfo _) => s == "rec" || s == "recOn" || s == "casesOn" || s == "below" || s == "brecOn" || s == "ibelow" || s == "binductionOn" ||
+        s == "noConfusion" || s == "noConfusionType" || s == "ctorIdx" || s == "toCtorIdx" || s == "ctorElim" || s == "ctorElimType"
+    | some (.ctorInfo _) => s == "elim" || s == "inj" || s == "injEq" || s == "sizeOf_spec" || s == "noConfusion"
+    | _ => false
+  | _ => false
+
+unsafe def isExampleName (n : Name) : Bool :=
+  match n with
+  | .str _ s => s == "_example"
   | _ => false
 
 /-- Whether a person would say that the file declares it. -/
 unsafe def isUserName (env : Environment) (n : Name) : Bool :=
-  let n := (privateToUserName? n).getD n
-  match n with
-  | .str _ "_example" => true
-  | .str (.str _ "brecOn") _ => false
-  | .str _ "elim" => !(isElim env n) && !n.isInternalDetail
-  | _ => !(madeByLean env n)
+  isExampleName n || !(((privateToUserName? n).getD n).isInternalDetail || isReservedName env n || comesWithType env n)
 
 unsafe def userNames (env : Environment) (a : Array ConstantInfo) (i : Nat) (acc : Array Name) : Array Name :=
   if h : i < a.size then userNames env a (i + 1) (if isUserName env a[i].name then acc.push a[i].name else acc) else acc

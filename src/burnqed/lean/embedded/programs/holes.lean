@@ -68,6 +68,7 @@ unsafe def closed (lctx : LocalContext) (insts : LocalInstances) (type : Expr) :
     let type ← instantiateMVars type
     let e ← instantiateMVars (← mkForallFVars xs type (usedLetOnly := false))
     if e.hasExprMVar then return .error "its goal holds a metavariable that is not known at this place"
+    if e.hasSorry then return .error "its goal speaks of another sorry: fill that one first"
     if e.hasFVar then return .error "its goal speaks of the declaration that is being made"
     let e := ((← getMCtx).levelMVarToParam (fun _ => false) (fun _ => false) e `u 1).expr
     return .ok (e, xs.size)
@@ -148,7 +149,7 @@ unsafe def holesOf (us : Array FileUnit) (i : Nat) (acc : Array Hole) : BaseIO (
 /-- A file whose sorries were found. -/
 structure OpenFile where
   text : String
-  base : USize -- which environment was the server's then
+  base : USize -- which environment the server started with
   run : FileRun
   holes : Array Hole
 
@@ -165,7 +166,7 @@ unsafe def firstFew : Nat → List OpenFile → List OpenFile
 
 /-- A file is elaborated once, however many of its sorries are started. -/
 unsafe def openFile (sv : Server) (files : Files) (text : String) : IO (Except Json OpenFile) := do
-  let base := ptrAddrUnsafe (← sv.base.get).env
+  let base := ptrAddrUnsafe (← startOf sv).env
   match findFile text base (← files.get) with
   | some f => return .ok f
   | none => match ← runFile sv text true with

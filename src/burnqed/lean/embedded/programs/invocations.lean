@@ -77,18 +77,19 @@ unsafe def declaration? : ConstantInfo → Option Declaration
   | .opaqueInfo v => if v.isUnsafe then none else some (.opaqueDecl v)
   | _ => none
 
-/-- Adds a constant that `src` has, after what it rests on; nothing that a person declared, and nothing that rests on that. -/
-unsafe def addAux (src env : Environment) (n : Name) : Option Environment :=
+/-- Adds an auxiliary constant that `src` has, after what it rests on; nothing that a person declared, `own` above all, nothing that holds
+a sorry, and nothing that rests on such. -/
+unsafe def addAux (own : Name) (src env : Environment) (n : Name) : Option Environment :=
   if env.contains n then some env
-  else if isUserName src n then none
+  else if n == own || isUserName src n || n == ``sorryAx then none
   else match src.find? n with
     | none => none
     | some c =>
     match declaration? c with -- asked first: what is not safe may call itself
     | none => none
     | some d =>
-      let below := match addAuxAll src env c.type.getUsedConstants 0, c.value? (allowOpaque := true) with
-        | some env, some v => addAuxAll src env v.getUsedConstants 0
+      let below := match addAuxAll own src env c.type.getUsedConstants 0, c.value? (allowOpaque := true) with
+        | some env, some v => addAuxAll own src env v.getUsedConstants 0
         | r, _ => r
       match below with
       | none => none
@@ -97,21 +98,21 @@ unsafe def addAux (src env : Environment) (n : Name) : Option Environment :=
           | some info => some (Match.Extension.addMatcherInfo env n info)
           | none => some env
         | .error _ => none
-where addAuxAll (src env : Environment) (a : Array Name) (i : Nat) : Option Environment :=
+where addAuxAll (own : Name) (src env : Environment) (a : Array Name) (i : Nat) : Option Environment :=
   if h : i < a.size then
-    match addAux src env a[i] with
-    | some env => addAuxAll src env a (i + 1)
+    match addAux own src env a[i] with
+    | some env => addAuxAll own src env a (i + 1)
     | none => none
   else some env
 
-unsafe def addEachAux (src env : Environment) (a : Array ConstantInfo) (i : Nat) : Environment :=
-  if h : i < a.size then addEachAux src ((addAux src env a[i].name).getD env) a (i + 1) else env
+unsafe def addEachAux (own : Name) (src env : Environment) (a : Array ConstantInfo) (i : Nat) : Environment :=
+  if h : i < a.size then addEachAux own src ((addAux own src env a[i].name).getD env) a (i + 1) else env
 
 /-- The environment in which a declaration's body stands: what was there before it, and the auxiliary constants (matchers, say) that
 came with it. A context's own environment is the one after the command, in which a proof would find its own theorem. -/
 unsafe def envInside (u : FileUnit) (c : ContextInfo) : BaseIO Environment := do
   let made := newConstants u.before.env c.env
-  enableEach c.options made 0 (addEachAux c.env u.before.env made 0)
+  enableEach c.options made 0 (addEachAux (c.parentDecl?.getD .anonymous) c.env u.before.env made 0)
 where enableEach (opts : Options) (a : Array ConstantInfo) (i : Nat) (env : Environment) : BaseIO Environment := do
   if h : i < a.size then
     match a[i] with

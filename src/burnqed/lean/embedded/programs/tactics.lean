@@ -37,32 +37,31 @@ unsafe def isPlainKind (k : Name) : Bool :=
   || k == `Lean.Parser.Term.optEllipsis || k == `Lean.Parser.Term.dotIdent || k == `Lean.Parser.Term.paren
   || k == `«term[_]» || k == `«term{}» || k == `hygieneInfo
 
-mutual
-unsafe def isPlain (s : Syntax) : Bool :=
-  match s with
-  | .node _ k args =>
-    if k == `Lean.Parser.Term.app then s[0].getKind == `Lean.Parser.Term.dotIdent && allPlain args 0 else isPlainKind k && allPlain args 0
-  | _ => true
-unsafe def allPlain (a : Array Syntax) (i : Nat) : Bool :=
-  if h : i < a.size then isPlain a[i] && allPlain a (i + 1) else true
-end
+unsafe def pushAll (a : Array Syntax) (i : Nat) (todo : Array Syntax) : Array Syntax :=
+  if h : i < a.size then pushAll a (i + 1) (todo.push a[i]) else todo
 
-mutual
+/-- Whether a value consists of plain kinds. These walks keep a list of what is to be looked at: syntax can be deeper than the stack. -/
+unsafe def allPlain (todo : Array Syntax) : Bool :=
+  if todo.size == 0 then true else
+  match todo[todo.size - 1]! with
+  | .node _ k args =>
+    if isPlainKind k || (k == `Lean.Parser.Term.app && args.size > 0 && args[0]!.getKind == `Lean.Parser.Term.dotIdent)
+    then allPlain (pushAll args 0 todo.pop) else false
+  | _ => allPlain todo.pop
+
 /-- Whether an option of a tactic is given by a term that computes (Lean compiles and runs it to know the value), or a local function
 has an attribute or a documentation (some of both are programs for Lean). -/
-unsafe def runsSyntax (s : Syntax) : Bool :=
-  match s with
+unsafe def runsSyntax (todo : Array Syntax) : Bool :=
+  if todo.size == 0 then false else
+  match todo[todo.size - 1]! with
   | .node _ k args =>
     if k == `Lean.Parser.Term.attributes || k == `Lean.Parser.Command.docComment then true
-    else if (k == `Lean.Parser.Tactic.valConfigItem || k == `Lean.Parser.Tactic.config) && !(allPlain args 0) then true
-    else anyRunsSyntax args 0
-  | _ => false
-unsafe def anyRunsSyntax (a : Array Syntax) (i : Nat) : Bool :=
-  if h : i < a.size then runsSyntax a[i] || anyRunsSyntax a (i + 1) else false
-end
+    else if (k == `Lean.Parser.Tactic.valConfigItem || k == `Lean.Parser.Tactic.config) && !(allPlain (pushAll args 0 #[])) then true
+    else runsSyntax (pushAll args 0 todo.pop)
+  | _ => runsSyntax todo.pop
 
 /-- Whether a source could run code while it is elaborated. -/
-unsafe def runsCode (src : String) (stx : Syntax) : Bool := namesUnsafe src 0 || runsSyntax stx
+unsafe def runsCode (src : String) (stx : Syntax) : Bool := namesUnsafe src 0 || runsSyntax #[stx]
 
 /-- What became of one tactic: a new state, or a reason in `json`. -/
 structure Step where

@@ -1,0 +1,173 @@
+"""The native path with a real Lean behind it: our own server, started as somebody's Pantograph executable."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+from tests.native.embedded_toolchain import make
+
+import burnqed
+from burnqed.core.errors import StatementRejected
+from burnqed.core.outcome import Refused, Stepped
+from burnqed.core.theorem import Theorem
+from burnqed.lean.config import LeanConfig, NativeConfig
+from burnqed.lean.dialect import PlainDialect
+from burnqed.lean.embedded.install import EmbeddedLean, home
+from burnqed.lean.embedded.programs import COMPLETE
+from burnqed.lean.embedded.server import server_launch
+from burnqed.lean.native.audit import Versions
+from burnqed.lean.native.find import NativeLean
+from burnqed.lean.native.launch import Scratch, native_spawner
+from burnqed.lean.native.sandbox import probe
+from burnqed.lean.pool import WorkerPool
+from burnqed.lean.serve import install_as
+from burnqed.lean.session import PooledSession
+
+pytestmark = pytest.mark.lean
+
+
+@pytest.fixture(scope="module")
+def executable(lean: EmbeddedLean, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a person would give as Pantograph's executable."""
+    path = tmp_path_factory.mktemp("pantograph") / "pantograph-repl"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BURNQED_HOME", str(home()))  # in the sandbox HOME is another
+        install_as(path)
+    server_launch(lean, (), COMPLETE)  # compiles the program, which in the sandbox it could not write
+    return path
+
+
+@pytest.fixture(scope="module")
+def needed(lean: EmbeddedLean) -> tuple[Path, ...]:
+    """What the server reads, wherever this test's Python and Lean lie."""
+    return (lean.root, home(), Path(sys.prefix), Path(sys.base_prefix), Path(burnqed.__file__).parent.parent)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def native_pool(executable: Path, needed: tuple[Path, ...]) -> AsyncIterator[WorkerPool]:
+    limits = LeanConfig(workers=1, rss_limit_mb=4000)
+    with Scratch() as scratch:
+        native = NativeLean(executable, Versions())
+        config = NativeConfig(readable=needed)
+        async with WorkerPool(
+            native_spawner(native, ["Init", "Std"], config, limits, scratch=scratch), limits, PlainDialect()
+        ) as pool:
+            yield pool
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def session(native_pool: WorkerPool) -> AsyncIterator[PooledSession]:
+    async with native_pool.lease() as leased:
+        yield leased
+
+
+async def prove(session: PooledSession, theorem: Theorem, *tactics: str, kill_before: int = -1) -> list[str]:
+    """The texts of the states along a proof, which the process must believe."""
+    ref, state = await session.start(theorem)
+    texts = [state.text]
+    for i, tactic in enumerate(tactics):
+        if i == kill_before:
+            session.process.kill()
+        (outcome,) = await session.apply(ref, [tactic])
+        assert isinstance(outcome, Stepped), (tactic, outcome)
+        ref = outcome.ref
+        texts.append(outcome.state.text)
+    assert texts[-1] == "no goals"
+    assert (await session.verdict(ref)).accepted
+    return texts
+
+
+ARITH = Theorem("arith", "theorem arith (a b : Nat) (h : a ≤ b) : a + 1 ≤ b + 1")
+LIST = Theorem(
+    "Foo.rev",
+    "theorem rev (xs : List α) : twice xs = xs ++ xs",
+    "namespace Foo\nuniverse u\nvariable {α : Type u}\ndef twice (l : List α) : List α := l ++ l",
+)
+
+
+async def test_proofs_step_by_step(session: PooledSession) -> None:
+    texts = await prove(session, ARITH, "have g : a < b + 1 := by omega", "omega")
+    assert texts[0] == "a b : Nat\nh : a ≤ b\n⊢ a + 1 ≤ b + 1"
+    assert texts[1] == "a b : Nat\nh : a ≤ b\ng : a < b + 1\n⊢ a + 1 ≤ b + 1"
+    await prove(
+        session,
+        Theorem("two", "theorem two (p q : Prop) (hp : p) (hq : q) : p ∧ q"),
+        "constructor",
+        "exact hp",
+        "exact hq",
+    )
+
+
+async def test_a_header_with_everything_and_the_same_after_a_death(session: PooledSession) -> None:
+    tactics = ("unfold twice", "cases xs", "rfl", "rfl")
+    straight = await prove(session, LIST, *tactics)
+    assert straight[0] == "α : Type u\nxs : List α\n⊢ twice xs = xs ++ xs"
+    pid = session.process.pid
+    assert await prove(session, LIST, *tactics, kill_before=2) == straight
+    assert session.process.pid != pid
+
+
+async def test_refusals(session: PooledSession) -> None:
+    ref, state = await session.start(ARITH)
+    tactics = ["sorry", "exact arith a b h", "no_such_tactic", "simp only []", "exact (", "skip", "omega"]
+    outcomes = await session.apply(ref, tactics)
+    kinds = [o.kind if isinstance(o, Refused) else "stepped" for o in outcomes]
+    assert kinds == ["sorry", "error", "parse", "error", "parse", "stepped", "stepped"]
+    stepped = outcomes[5]
+    assert isinstance(stepped, Stepped)
+    assert stepped.state.key == state.key
+    assert not (await session.verdict(stepped.ref)).accepted
+    with pytest.raises(StatementRejected, match=r"Nat\.no_such_thing"):
+        await session.start(Theorem("bad", "theorem bad : Nat.no_such_thing = 1"))
+
+
+@pytest.mark.skipif(probe()[0].bwrap is None, reason="bubblewrap does not work here")
+def test_it_runs_in_the_sandbox(session: PooledSession) -> None:
+    family = [psutil.Process(session.process.pid), *psutil.Process(session.process.pid).children(recursive=True)]
+    assert "bwrap" in family[0].name()
+    assert session.process.rss_mb() > 300
+    mine, inner = Path("/proc/self/ns"), Path(f"/proc/{family[-1].pid}/ns")
+    for kind in ("net", "pid", "mnt"):
+        assert (inner / kind).readlink() != (mine / kind).readlink()
+
+
+LAKE = """#!/bin/sh
+case "$*" in
+  "env printenv LEAN_PATH") echo PROJECT/lib ;;
+  "env lean --version") echo "Lean (version 4.28.0, wasm32, Release)" ;;
+  "env lean --print-prefix") echo SYSROOT ;;
+  *) exit 1 ;;
+esac
+"""
+
+
+def test_the_command_line_with_a_project(
+    executable: Path, needed: tuple[Path, ...], lean: EmbeddedLean, tmp_path: Path
+) -> None:
+    """Search in the executable, gate by the toolchain's `lean`: all of it real, but that the toolchain is the embedded one."""
+    project, sysroot, lake = tmp_path / "project", make(tmp_path / "sysroot", lean), tmp_path / "path" / "lake"
+    (project / "lib").mkdir(parents=True)
+    (project / "lakefile.toml").touch()
+    (project / "lean-toolchain").write_text("leanprover/lean4:v4.28.0")
+    lake.parent.mkdir()
+    lake.write_text(LAKE.replace("PROJECT", str(project)).replace("SYSROOT", str(sysroot)))
+    lake.chmod(0o755)
+    arguments = ["prove", "∀ n : Nat, n < n + 1", "--project", project, "--pantograph", executable, "--seconds", "200"]
+    readable = ":".join(map(str, (*needed, Path(lean.node).parent)))
+    environment = {**os.environ, "PATH": f"{lake.parent}:{os.environ['PATH']}", "BURNQED_READABLE": readable}
+    done = subprocess.run(
+        [sys.executable, "-m", "burnqed", *arguments, "--json", "--out", tmp_path / "run"],
+        capture_output=True, text=True, env=environment, timeout=250, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["status"] == "proved"
+    assert "native Lean 4.28.0" in json.loads((tmp_path / "run" / "run.json").read_text())["lean"]
