@@ -80,6 +80,8 @@ def test_two_at_once_compile_it_once(here: EmbeddedLean, monkeypatch: pytest.Mon
 def test_an_error_in_a_program_is_named(here: EmbeddedLean, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(InstallError, match=r"the hello program has errors: line 6: .*numeral"):
         compiled(program(monkeypatch, HELLO.replace('""', "5", 1)), here)
+    with pytest.raises(InstallError, match=r"the hello program has errors: line 5: .*expected"):
+        compiled(program(monkeypatch, HELLO.replace("def shown :", "def shown = :")), here)
     assert [p.name for p in (tmp_path / "programs").iterdir() if p.is_dir()] == [], "nothing is left behind"
 
 

@@ -511,3 +511,13 @@ async def test_an_honest_file_is_accepted_and_complete(ask: Ask, case: str) -> N
     assert reply["accepted"], reply["reason"]
     assert not any(d["sorry"] for d in reply["declarations"])
     assert reply["declarations"]
+
+
+async def test_what_the_parser_says_is_told(ask: Ask) -> None:
+    broken = "theorem a : 1 = 1 := by\n  sorry\ntheorem b : = 1 := by sorry\n"
+    units = (await ask("frontend.process", file=broken))["units"]
+    (message,) = [m for u in units for m in u["messages"] if m["severity"] == "error"]
+    assert message["pos"] == {"line": 3, "column": 11}
+    assert any(m["severity"] == "error" for m in (await ask("file.holes", file=broken))["messages"])
+    verdict = await ask("file.check", src=broken, dst=broken.replace("sorry", "rfl", 1))
+    assert not verdict["accepted"]

@@ -148,6 +148,13 @@ unsafe def elaborate (ictx : Parser.InputContext) (state : IO.Ref Frontend.State
     -- Nothing of earlier commands is needed but what they declare; kept, it would fill the 2 GB that there are.
     let before := { s.commandState with infoState := {}, snapshotTasks := #[], traceState := {}, messages := {} }
     let ref ← IO.mkRef { s with cmdPos := s.parserState.pos, commandState := before, commands := #[] }
+    -- `Frontend.processCommand` loses what the parser says.
+    let scope := match before.scopes with
+      | sc :: _ => sc
+      | [] => { header := "" }
+    let (_, _, parsed) := Parser.parseCommand ictx {
+      env := before.env, options := scope.opts, currNamespace := scope.currNamespace, openDecls := scope.openDecls } s.parserState {}
+    printErrors (← IO.getStdout) parsed.toList
     let done ← Frontend.processCommand { inputCtx := ictx } ref
     let after ← ref.get
     printErrors (← IO.getStdout) after.commandState.messages.toList

@@ -36,6 +36,11 @@ unsafe def headerOf (st : Command.State) : Header :=
   let s := scopeOf st
   { text := "", env := st.env, opts := s.opts, ns := s.currNamespace, opens := s.openDecls, levels := s.levelNames, scope := some s }
 
+/-- What the parser says of the next command; `Frontend.processCommand` loses it. -/
+unsafe def parseMessages (ictx : Parser.InputContext) (ps : Parser.ModuleParserState) (st : Command.State) : MessageLog :=
+  let sc := scopeOf st
+  (Parser.parseCommand ictx { env := st.env, options := sc.opts, currNamespace := sc.currNamespace, openDecls := sc.openDecls } ps {}).2.2
+
 /-- Elaborates the commands from `ps` to the end of the file. -/
 unsafe def units (ictx : Parser.InputContext) (ps : Parser.ModuleParserState) (st : Command.State) (acc : Array FileUnit) : IO (Array FileUnit × Command.State) := do
   let before := { st with messages := {}, infoState := { enabled := true } }
@@ -44,9 +49,10 @@ unsafe def units (ictx : Parser.InputContext) (ps : Parser.ModuleParserState) (s
   let s ← ref.get
   let u : FileUnit := {
     stx := if h : 0 < s.commands.size then s.commands[0] else .missing
-    start := ps.pos.byteIdx, stop := s.parserState.pos.byteIdx, before := before, after := s.commandState }
+    start := ps.pos.byteIdx, stop := s.parserState.pos.byteIdx, before := before
+    after := { s.commandState with messages := MessageLog.append (parseMessages ictx ps st) s.commandState.messages } }
   if done then
-    let acc := if u.start == u.stop && !s.commandState.messages.hasErrors then acc else acc.push u
+    let acc := if u.start == u.stop && !u.after.messages.hasErrors then acc else acc.push u
     return (acc, s.commandState)
   units ictx s.parserState s.commandState (acc.push u)
 
