@@ -26,7 +26,10 @@ SAME = [
     ("(p q : Prop) (h : p) : p ∨ q", "(b a : Prop) (k : b) : b ∨ a"),
     ("(x y : Nat) (h : x < y) : x + 1 ≤ y", "(y x : Nat) (h : x < y) : x + 1 ≤ y"),
     ("(p : Prop) (n : Nat) (h : p) (k : n = 2) : p ∧ n = 2", "(n : Nat) (k : n = 2) (p : Prop) (h : p) : p ∧ n = 2"),
-    ("(α : Type) [Inhabited α] (a b : α) (h : a = b) : b = a", "(α : Type) (b a : α) [Inhabited α] (h : a = b) : b = a"),
+    (
+        "(α : Type) [Inhabited α] (a b : α) (h : a = b) : b = a",
+        "(α : Type) (b a : α) [Inhabited α] (h : a = b) : b = a",
+    ),
     # Two that only their later use tells apart.
     (
         "(u v : Prop) (n : Nat) (w : u → v → n = 3) (w' : n = 4 → v) : u ∨ v",

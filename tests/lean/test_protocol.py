@@ -279,15 +279,16 @@ async def test_verdicts_tell_axioms(ask: Ask) -> None:
     assert (await ask("goal.verdict", stateId=1)) == {"accepted": True, "axioms": ["Classical.choice"], "reason": ""}
     await ask("goal.start", expr="10 ^ 20 % 7 = 2")
     native = await ask("goal.tactic", stateId=2, tactic="native_decide")
-    assert (native["goals"], native["hasSorry"]) == ([], False)
-    reply = await ask("goal.verdict", stateId=native["nextStateId"])
-    assert (reply["accepted"], reply["axioms"]) == (False, ["Lean.ofReduceBool"])
+    assert (native.get("goals"), native["hasUnsafe"], native["reason"]) == (None, True, "unsafe"), "it would run code"
+    await ask("goal.start", header="axiom cheat : False", theorem="theorem x : 1 = 2 := by sorry")
+    await ask("goal.tactic", stateId=3, tactic="exact cheat.elim")
+    assert (await ask("goal.verdict", stateId=4))["axioms"] == ["cheat"]
     header = "def computed : Bool := true"
     await ask("goal.start", header=header, theorem="theorem x : Lean.reduceBool computed = true := by sorry")
-    await ask("goal.tactic", stateId=4, tactic="rfl")
-    assert (await ask("goal.verdict", stateId=5))["axioms"] == ["Lean.trustCompiler"], "computed by compiled code"
+    await ask("goal.tactic", stateId=5, tactic="rfl")
+    assert (await ask("goal.verdict", stateId=6))["axioms"] == ["Lean.trustCompiler"], "computed by compiled code"
     await ask("goal.start", expr="False")
-    aux = await ask("goal.tactic", stateId=6, tactic="as_aux_lemma => sorry")
+    aux = await ask("goal.tactic", stateId=7, tactic="as_aux_lemma => sorry")
     assert (await ask("goal.verdict", stateId=aux["nextStateId"]))["reason"] == "the proof uses sorry"
 
 

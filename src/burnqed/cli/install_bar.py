@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
@@ -56,14 +58,19 @@ class InstallBar:
             self._progress.update(self._task, total=total, completed=total)
 
 
-def ensure_lean(*, source: Path | None = None, force: bool = False, program: Program = PROVER) -> EmbeddedLean:
-    """The embedded Lean, installed now with a bar if it is not there yet, and a program of it compiled. Raises InstallError."""
+def ensure_lean(
+    *, source: Path | None = None, force: bool = False, programs: Sequence[Program] = (PROVER,)
+) -> EmbeddedLean:
+    """The embedded Lean, installed now with a bar if it is not there yet, and programs of it compiled. Raises InstallError."""
     lean = None if force else installed()
     if lean is None:
         with InstallBar() as bar:
             lean = install(source=source, force=force, progress=bar)
-    if not is_compiled(program, lean):
-        console = Console(stderr=True)
-        with console.status(f"compiling the {program.name} program of the server, once"):
-            compiled(program, lean)
+    if missing := [p for p in programs if not is_compiled(p, lean)]:
+        names = " and ".join(p.name for p in missing)
+        with (
+            Console(stderr=True).status(f"compiling the server ({names}), once; it takes half a minute"),
+            ThreadPoolExecutor() as threads,
+        ):
+            list(threads.map(lambda p: compiled(p, lean), missing))
     return lean

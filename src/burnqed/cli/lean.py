@@ -15,7 +15,7 @@ from rich.table import Table
 from burnqed.cli.install_bar import ensure_lean
 from burnqed.core.errors import BadInput
 from burnqed.lean.doctor import Finding, examine
-from burnqed.lean.embedded.programs import COMPLETE
+from burnqed.lean.embedded.programs import COMPLETE, PROVER
 from burnqed.lean.serve import install_as as write_server_script
 from burnqed.lean.serve import serve as serve_lines
 from burnqed.lean.serve import version_line
@@ -38,7 +38,7 @@ def install(
 
     `burnqed prove` does this by itself at first use. The cache is BURNQED_HOME, or the user's cache folder.
     """
-    lean = ensure_lean(source=from_, force=force)
+    lean = ensure_lean(source=from_, force=force, programs=[PROVER, COMPLETE])
     print(f"Lean {lean.lean_version} is ready in {lean.root}")
 
 
@@ -76,7 +76,7 @@ def serve(
     if version := version_line(context.args):
         print(version)
         return
-    serve_lines(context.args, ensure_lean(program=COMPLETE))
+    serve_lines(context.args, ensure_lean(programs=[COMPLETE]))
 
 
 def _draw(findings: list[Finding]) -> None:

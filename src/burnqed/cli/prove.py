@@ -95,9 +95,8 @@ def prove(
     if native:
         settings["lean"] = native.told
         entries = native.with_imports(entries)
-    lean = native or ensure_lean(
-        program=PROVER if text is None else COMPLETE
-    )  # before the folder: an installation that fails leaves no empty run behind
+    # Before the folder: an installation that fails leaves no empty run behind.
+    lean = native or ensure_lean(programs=[PROVER if text is None else COMPLETE])
     run = ProofRun(
         rules=rules,
         config=config,

@@ -48,7 +48,7 @@ def verify(
         raise BadInput("--against goes with one file")
     texts = {path: read_lean_file(path) for path in files}
     original = read_lean_file(against) if against is not None else None
-    lean = ensure_lean(program=COMPLETE)
+    lean = ensure_lean(programs=[COMPLETE])
     results = asyncio.run(_recheck_all(lean, texts, original))
     for path, result in results.items():
         if as_json:

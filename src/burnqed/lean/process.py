@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,6 +41,7 @@ class Launch:
     cwd: str
     prepare: Callable[[], None] | None = None  # runs in the child before exec
     echoes_nonce: bool = True
+    noise: tuple[str, ...] = ()  # how lines begin that say nothing about why it ended
     memory_limit_mb: int | None = None  # more than that in the middle of a request, and it is killed
 
 
@@ -155,15 +156,14 @@ class LeanProcess:
         process = await _spawn(launch, prepare)
         self = cls(process=process, launch=launch, started_s=began)
         self._drain = asyncio.create_task(self._drain_stderr())
-        seen: deque[bytes] = deque(maxlen=5)
+        seen: deque[bytes] = deque(maxlen=200)
         try:
             async with asyncio.timeout(ready_timeout_s):
                 while True:
                     line = await self._read_line()
                     if line.rstrip() == b"ready.":
                         break
-                    if not line.startswith(b"[DEBUG"):
-                        seen.append(line.strip()[:300])
+                    seen.append(line[:300])
         except TimeoutError as error:
             await self.close()
             raise WorkerLost(f"Lean was not ready after {ready_timeout_s:.0f} s") from error
@@ -172,8 +172,9 @@ class LeanProcess:
             raise
         except WorkerLost as error:
             await self.close()
-            said = b" / ".join([*seen, *self.stderr_tail]).decode(errors="replace")[-600:]
-            raise WorkerLost(f"Lean ended before it was ready; its last words: {said or 'none'}") from error
+            raise WorkerLost(
+                f"Lean ended before it was ready; its last words: {self._words([*seen, *self.stderr_tail]) or 'none'}"
+            ) from error
         self.ready_after_s = time.monotonic() - began
         return self
 
@@ -279,12 +280,17 @@ class LeanProcess:
             return None
         return envelope
 
+    def _words(self, pieces: Iterable[bytes]) -> str:
+        """What a process said, without the noise that it always makes; the end of it, on one line."""
+        lines = b"".join(pieces).decode(errors="replace").splitlines()
+        return " / ".join(x.strip() for x in lines if x.strip() and not x.startswith(self.launch.noise))[-400:]
+
     async def _read_line(self) -> bytes:
         assert self.process.stdout is not None
         try:
             line = await self.process.stdout.readuntil(b"\n")
         except asyncio.IncompleteReadError as error:
-            said = b" ".join(self.stderr_tail).decode(errors="replace").strip()[-300:]
+            said = self._words(self.stderr_tail)
             raise WorkerLost(f"the Lean process ended{': ' + said if said else ''}") from error
         except asyncio.LimitOverrunError as error:
             raise WorkerLost(f"a line of Lean's output is longer than {LINE_LIMIT_BYTES >> 20} MB") from error

@@ -12,6 +12,9 @@ from burnqed.lean.embedded.launch import command, environment, limit_stack
 from burnqed.lean.embedded.programs import PROVER, Program
 from burnqed.lean.process import Launch, LeanProcess
 
+_NOISE = ("[DEBUG", "  mainModule", "  - /", "    at ", "Node.js v", "wasm://", "prelude", "import Server")
+"""Lines that the package and Node print around every death, and the start of the program that the package prints too."""
+
 
 def server_launch(
     lean: EmbeddedLean, arguments: tuple[str, ...] = DEFAULT_IMPORTS, program: Program = PROVER
@@ -26,6 +29,7 @@ def server_launch(
         env=environment(lean, loader.parent),
         cwd=str(lean.root),
         prepare=limit_stack,
+        noise=_NOISE,
     )
 
 

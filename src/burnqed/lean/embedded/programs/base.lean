@@ -227,3 +227,12 @@ unsafe def messages (r : Ran α) (src : String) : BaseIO (Array Json) := do
       | none => none
     let m : Message := { fileName := sourceName, pos := pos, endPos := stop, severity := .error, data := e.toMessageData }
     return logged.push (toJson (← m.serialize))
+
+/-- The state in which the text after a header begins. -/
+unsafe def commandState (h : Header) : Command.State :=
+  let st := Command.mkState h.env {} h.opts
+  let scope : Command.Scope := match h.scope with
+    | some s => s
+    | none => { header := "", opts := h.opts, currNamespace := h.ns, openDecls := h.opens, levelNames := h.levels }
+  -- Code cannot be generated for every definition here; as in a noncomputable section, one without code is no error.
+  { st with scopes := [{ scope with header := "", isNoncomputable := true }] }

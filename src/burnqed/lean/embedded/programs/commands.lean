@@ -26,7 +26,7 @@ unsafe def openHeader (sv : Server) (text : String) : IO (Except Json Header) :=
   | some h => return .ok h
   | none =>
     let base ← sv.base.get
-    let s ← IO.processCommands (inputContext text "<header>") {} (Command.mkState base.env {} base.opts)
+    let s ← IO.processCommands (inputContext text "<header>") {} (commandState base)
     let st := s.commandState
     if st.messages.hasErrors then return .error (failure "frontend" (← firstError st.messages.toList))
     match st.scopes with
@@ -67,7 +67,7 @@ unsafe def theoremCheck (sv : Server) (p : Json) : IO Json := do
             if !(isOneTheorem src) then return refused "the source is not one theorem"
             if runsCode source src then return refused "the source names something unsafe"
             let base ← sv.base.get
-            let s ← IO.processCommands (inputContext (header ++ "\n" ++ source) sourceName) {} (Command.mkState base.env {} base.opts)
+            let s ← IO.processCommands (inputContext (header ++ "\n" ++ source) sourceName) {} (commandState base)
             let st := s.commandState
             let ms ← serialized st.messages.toList #[]
             let judged ← if st.messages.hasErrors

@@ -18,15 +18,6 @@ structure FileRun where
 
 unsafe def messagesOf (st : Command.State) : BaseIO (Array Json) := serialized st.messages.toList #[]
 
-/-- The state in which the text after a header begins. -/
-unsafe def commandState (h : Header) : Command.State :=
-  let st := Command.mkState h.env {} h.opts
-  let scope : Command.Scope := match h.scope with
-    | some s => s
-    | none => { header := "", opts := h.opts, currNamespace := h.ns, openDecls := h.opens, levelNames := h.levels }
-  -- Code cannot be generated for every definition here; as in a noncomputable section, one without code is no error.
-  { st with scopes := [{ scope with header := "", isNoncomputable := true }] }
-
 unsafe def scopeOf (st : Command.State) : Command.Scope :=
   match st.scopes with
   | [] => { header := "" }

@@ -37,49 +37,59 @@ unsafe def zeros (n : Nat) (acc : Array UInt64) : Array UInt64 :=
   | 0 => acc
   | n + 1 => zeros n (acc.push 0)
 
-unsafe def occurs (x : Expr) (h : Hyp) : Bool :=
+unsafe def mentions (x : Expr) (h : Hyp) : Bool :=
   h.type.containsFVar x.fvarId! || (match h.value with | some v => v.containsFVar x.fvarId! | none => false)
 
-/-- How hypothesis `k` is used by the later ones and by the target; a sum, so that their order has no say. -/
+/-- How hypothesis `x` is used by those from `i` on; a sum, so that their order has no say. -/
 unsafe def usage (hs : Array Hyp) (vars consts : Array Expr) (x : Expr) (i : Nat) (acc : UInt64) : UInt64 :=
   if h : i < hs.size then
-    usage hs vars consts x (i + 1) (if occurs x hs[i] then acc + bodyHash hs[i] vars consts else acc)
+    usage hs vars consts x (i + 1) (if hs[i].type.hasFVar && mentions x hs[i] then acc + bodyHash hs[i] vars consts else acc)
   else acc
 
+unsafe def amongOthers (a : Array UInt64) (i j : Nat) : Bool :=
+  if h : j < a.size then (if j != i && a[j] == a[i]! then true else amongOthers a i (j + 1)) else false
+
+/-- Tells hypotheses of one colour apart by how they are used by later ones and by the target. -/
 unsafe def backwardColours (hs : Array Hyp) (target : Expr) (vars : Array Expr) (colours : Array UInt64) (i : Nat) (acc : Array UInt64) : Array UInt64 :=
   if h : i < hs.size then
-    let consts := (colourConsts colours 0 #[]).set! i (.const `self [])
-    let u := usage hs vars consts hs[i].var (i + 1) 0
-    let u := if target.containsFVar hs[i].var.fvarId! then mixHash u (target.replaceFVars vars consts).hash else u
-    backwardColours hs target vars colours (i + 1) (acc.push (mixHash colours[i]! u))
+    if amongOthers colours i 0 then
+      let consts := (colourConsts colours 0 #[]).set! i (.const `self [])
+      let u := usage hs vars consts hs[i].var (i + 1) 0
+      let u := if target.containsFVar hs[i].var.fvarId! then mixHash u (target.replaceFVars vars consts).hash else u
+      backwardColours hs target vars colours (i + 1) (acc.push (mixHash colours[i]! u))
+    else backwardColours hs target vars colours (i + 1) (acc.push colours[i]!)
   else acc
 
-unsafe def repeats (a : Array UInt64) (i j : Nat) : Bool :=
-  if i < a.size then
-    if j < i then (if a[i]! == a[j]! then true else repeats a i (j + 1)) else repeats a (i + 1) 0
-  else false
+unsafe def repeats (a : Array UInt64) (i : Nat) : Bool :=
+  if i < a.size then (if amongOthers a i (i + 1) then true else repeats a (i + 1)) else false
 
-/-- Whether hypothesis `i` needs one that is not placed yet. -/
-unsafe def waits (hs : Array Hyp) (placed : Array Bool) (i j : Nat) : Bool :=
-  if j < i then (if !placed[j]! && occurs hs[j]!.var hs[i]! then true else waits hs placed i (j + 1)) else false
+unsafe def deepest (hs : Array Hyp) (levels : Array Nat) (h : Hyp) (i : Nat) (acc : Nat) : Nat :=
+  if i < levels.size then deepest hs levels h (i + 1) (if acc ≤ levels[i]! && mentions hs[i]!.var h then levels[i]! + 1 else acc) else acc
 
-unsafe def smallest (hs : Array Hyp) (colours : Array UInt64) (placed : Array Bool) (i : Nat) (best : Option Nat) : Option Nat :=
-  if i < hs.size then
-    let better := if placed[i]! then false else if waits hs placed i 0 then false else match best with
-      | some b => colours[i]! < colours[b]!
-      | none => true
-    smallest hs colours placed (i + 1) (if better then some i else best)
-  else best
+/-- For each hypothesis how long a chain of hypotheses it rests on. -/
+unsafe def depthsOf (hs : Array Hyp) (i : Nat) (acc : Array Nat) : Array Nat :=
+  if h : i < hs.size then
+    let x := hs[i]
+    let closed := !x.type.hasFVar && (match x.value with | some v => !v.hasFVar | none => true)
+    depthsOf hs (i + 1) (acc.push (if closed then 0 else deepest hs acc x 0 0))
+  else acc
 
-unsafe def canonicalOrder (hs : Array Hyp) (colours : Array UInt64) (placed : Array Bool) (acc : Array Hyp) : Array Hyp :=
-  match smallest hs colours placed 0 none with
-  | some i => canonicalOrder hs colours (placed.set! i true) (acc.push hs[i]!)
-  | none => acc
+unsafe def placeFor (levels : Array Nat) (colours : Array UInt64) (order : Array Nat) (i k : Nat) : Nat :=
+  if h : k < order.size then
+    let j := order[k]
+    if levels[i]! < levels[j]! || (levels[i]! == levels[j]! && colours[i]! < colours[j]!) then k else placeFor levels colours order i (k + 1)
+  else k
 
-unsafe def unplaced (n : Nat) (acc : Array Bool) : Array Bool :=
-  match n with
-  | 0 => acc
-  | n + 1 => unplaced n (acc.push false)
+unsafe def insertAt (a : Array Nat) (k i j : Nat) (acc : Array Nat) : Array Nat :=
+  if h : j < a.size then insertAt a k i (j + 1) (if j == k then (acc.push i).push a[j] else acc.push a[j])
+  else if k == j then acc.push i else acc
+
+/-- The hypotheses by level, then colour, then as they stand; each after those it rests on. -/
+unsafe def canonicalOrder (levels : Array Nat) (colours : Array UInt64) (i : Nat) (order : Array Nat) : Array Nat :=
+  if i < levels.size then canonicalOrder levels colours (i + 1) (insertAt order (placeFor levels colours order i 0) i 0 #[]) else order
+
+unsafe def inOrder (hs : Array Hyp) (order : Array Nat) (i : Nat) (acc : Array Hyp) : Array Hyp :=
+  if h : i < order.size then inOrder hs order (i + 1) (acc.push hs[order[i]]!) else acc
 
 /-- `∀ hypotheses, body` with the hypotheses in this order; names play no part in its hash. -/
 unsafe def closedOver (hs : Array Hyp) (vars : Array Expr) (i : Nat) (body : Expr) : Expr :=
@@ -101,9 +111,9 @@ they stand, so that some equal goals may get different keys; that costs a search
 unsafe def goalKey (hs : Array Hyp) (target : Expr) : UInt64 :=
   let vars := varsOf hs 0 #[]
   let colours := forwardColours hs (zeros hs.size #[]) 0 #[] #[] #[]
-  let colours := if repeats colours 1 0
+  let colours := if repeats colours 0
     then forwardColours hs (backwardColours hs target vars colours 0 #[]) 0 #[] #[] #[] else colours
-  let ordered := canonicalOrder hs colours (unplaced hs.size #[]) #[]
+  let ordered := inOrder hs (canonicalOrder (depthsOf hs 0 #[]) colours 0 #[]) 0 #[]
   let orderedVars := varsOf ordered 0 #[]
   let closed := closedOver ordered orderedVars ordered.size (target.abstract orderedVars)
   -- Two hashes of 32 bits that see the goal differently, so that an accident in one is not one in the other.

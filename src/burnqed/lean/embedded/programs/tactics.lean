@@ -8,27 +8,48 @@ unsafe def evalTactics (stx : Syntax) (goals : List MVarId) : TermElabM (List MV
   Term.synthesizeSyntheticMVarsNoPostponing
   Tactic.getUnsolvedGoals ctx ref
 
-/-- Whether `word` stands in `s` at `p`. -/
-unsafe def standsAt (s : String) (p : String.Pos.Raw) (word : String) (q : String.Pos.Raw) : Bool :=
-  if q.atEnd word then true else if p.atEnd s then false
-  else if p.get s == q.get word then standsAt s (p.next s) word (q.next word) else false
+unsafe def bytesAt (b : ByteArray) (i : Nat) (word : ByteArray) (k : Nat) : Bool :=
+  if k < word.size then (if i + k < b.size && b.get! (i + k) == word.get! k then bytesAt b i word (k + 1) else false) else true
 
-/-- What makes Lean run compiled code, at the beginning of a name. Nothing that rests on it is ever accepted. -/
-unsafe def namesCompiled (s : String) (p : String.Pos.Raw) : Bool :=
-  standsAt s p "native" 0 || standsAt s p "bv_decide" 0 || standsAt s p "reduceBool" 0 || standsAt s p "reduceNat" 0 || standsAt s p "ofReduce" 0
+unsafe def byteAt (b : ByteArray) (i : Nat) (c : UInt8) : Bool := i < b.size && b.get! i == c
 
-unsafe def namesUnsafeAfter (s : String) (p : String.Pos.Raw) (inName : Bool) : Bool :=
-  if p.atEnd s then false else
-  let c := p.get s
-  if c == 'n' && standsAt s p "nsafe" 0 then true
-  else if c == 'l' && (standsAt s p "lcProof" 0 || standsAt s p "lcAny" 0 || standsAt s p "lcUnreachable" 0) then true
-  else if !inName && (c == 'n' || c == 'b' || c == 'r' || c == 'o') && namesCompiled s p then true
-  else namesUnsafeAfter s (p.next s) (isIdRest c)
+-- Names that escape Lean's types, wherever in a name they stand.
+unsafe def wordUnsafe : ByteArray := "nsafe".toUTF8
+unsafe def wordProof : ByteArray := "lcProof".toUTF8
+unsafe def wordAny : ByteArray := "lcAny".toUTF8
+unsafe def wordUnreachable : ByteArray := "lcUnreachable".toUTF8
+-- What makes Lean run compiled code, at the beginning of a name. Nothing that rests on it is ever accepted.
+unsafe def wordNative : ByteArray := "native".toUTF8
+unsafe def wordDecide : ByteArray := "bv_decide".toUTF8
+unsafe def wordBool : ByteArray := "reduceBool".toUTF8
+unsafe def wordNat : ByteArray := "reduceNat".toUTF8
+unsafe def wordReduce : ByteArray := "ofReduce".toUTF8
+
+unsafe def isNameByte (c : UInt8) : Bool := (97 ≤ c && c ≤ 122) || (65 ≤ c && c ≤ 90) || (48 ≤ c && c ≤ 57) || c == 95 || c == 39 || c == 33 || c == 63
+
+/-- Whether a forbidden word, whose first letter `c` is, stands at `i`; `before` is the byte before it. -/
+unsafe def forbiddenAt (b : ByteArray) (i : Nat) (c before : UInt8) : Bool :=
+  if c == 110 && bytesAt b i wordUnsafe 0 then true
+  else if c == 108 then bytesAt b i wordProof 0 || bytesAt b i wordAny 0 || bytesAt b i wordUnreachable 0
+  else if isNameByte before then false
+  else bytesAt b i wordNative 0 || bytesAt b i wordDecide 0 || bytesAt b i wordBool 0 || bytesAt b i wordNat 0 || bytesAt b i wordReduce 0
+
+/-- What looking at a text's letters tells: 0, it cannot run code; 1, its syntax has to be looked at; 2, it names what is forbidden.
+Syntax that could run code has an attribute, a comment that may be a documentation, or an option: `(name := …)`. -/
+unsafe def scan (b : ByteArray) (i : Nat) (before : UInt8) (opened look : Bool) : Nat :=
+  if i < b.size then
+    let c := b.get! i
+    if (c == 110 || c == 108 || c == 98 || c == 114 || c == 111) && forbiddenAt b i c before then 2 else
+    let look := look || (c == 64 && byteAt b (i + 1) 91) || (c == 47 && byteAt b (i + 1) 45) || (opened && c == 58 && byteAt b (i + 1) 61)
+    -- Bytes of other alphabets count as names too: they may be.
+    let opened := c == 40 || (opened && (isNameByte c || c ≤ 32 || c == 46 || c ≥ 128))
+    scan b (i + 1) c opened look
+  else if look then 1 else 0
 
 /-- Whether a text names something that escapes Lean's types, or has compiled code run. Such terms can be run while a tactic is
 elaborated, before anything is checked; and with `sorry` or a false equation a term of any type can be made a program, so
 that no list of dangerous programs would do. A name can be written in no other way than by its letters, so looking at the text is enough. -/
-unsafe def namesUnsafe (s : String) (p : String.Pos.Raw) : Bool := namesUnsafeAfter s p false
+unsafe def namesUnsafe (s : String) (_ : String.Pos.Raw) : Bool := scan s.toUTF8 0 32 false false == 2
 
 /-- Kinds of syntax that the value of a tactic's option is made of, when it says something and computes nothing. -/
 unsafe def isPlainKind (k : Name) : Bool :=
@@ -61,7 +82,11 @@ unsafe def runsSyntax (todo : Array Syntax) : Bool :=
   | _ => runsSyntax todo.pop
 
 /-- Whether a source could run code while it is elaborated. -/
-unsafe def runsCode (src : String) (stx : Syntax) : Bool := namesUnsafe src 0 || runsSyntax #[stx]
+unsafe def runsCode (src : String) (stx : Syntax) : Bool :=
+  match scan src.toUTF8 0 32 false false with
+  | 0 => false
+  | 1 => runsSyntax #[stx]
+  | _ => true
 
 /-- What became of one tactic: a new state, or a reason in `json`. -/
 structure Step where

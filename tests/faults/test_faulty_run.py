@@ -76,6 +76,7 @@ def essence(result: TheoremResult) -> tuple[object, ...]:
 @pytest.mark.timeout(180)
 async def test_two_hundred_theorems(tmp_path: Path) -> None:
     me, tasks = psutil.Process(), asyncio.all_tasks()
+    others = set(me.children(recursive=True))  # the Lean that other tests share, for one
     (tmp_path / "well").mkdir()
     (tmp_path / "ill").mkdir()
     well, _ = await run(tmp_path / "well", {}, 200, start_rate=0)
@@ -94,4 +95,4 @@ async def test_two_hundred_theorems(tmp_path: Path) -> None:
     await asyncio.sleep(0.05)
     assert asyncio.all_tasks() == tasks
     assert me.num_fds() <= files
-    assert me.children(recursive=True) == []
+    assert set(me.children(recursive=True)) <= others
