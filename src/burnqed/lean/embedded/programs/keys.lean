@@ -37,13 +37,13 @@ unsafe def zeros (n : Nat) (acc : Array UInt64) : Array UInt64 :=
   | 0 => acc
   | n + 1 => zeros n (acc.push 0)
 
-unsafe def mentions (x : Expr) (h : Hyp) : Bool :=
+unsafe def speaksOf (x : Expr) (h : Hyp) : Bool :=
   h.type.containsFVar x.fvarId! || (match h.value with | some v => v.containsFVar x.fvarId! | none => false)
 
 /-- How hypothesis `x` is used by those from `i` on; a sum, so that their order has no say. -/
 unsafe def usage (hs : Array Hyp) (vars consts : Array Expr) (x : Expr) (i : Nat) (acc : UInt64) : UInt64 :=
   if h : i < hs.size then
-    usage hs vars consts x (i + 1) (if hs[i].type.hasFVar && mentions x hs[i] then acc + bodyHash hs[i] vars consts else acc)
+    usage hs vars consts x (i + 1) (if hs[i].type.hasFVar && speaksOf x hs[i] then acc + bodyHash hs[i] vars consts else acc)
   else acc
 
 unsafe def amongOthers (a : Array UInt64) (i j : Nat) : Bool :=
@@ -64,7 +64,7 @@ unsafe def repeats (a : Array UInt64) (i : Nat) : Bool :=
   if i < a.size then (if amongOthers a i (i + 1) then true else repeats a (i + 1)) else false
 
 unsafe def deepest (hs : Array Hyp) (levels : Array Nat) (h : Hyp) (i : Nat) (acc : Nat) : Nat :=
-  if i < levels.size then deepest hs levels h (i + 1) (if acc ≤ levels[i]! && mentions hs[i]!.var h then levels[i]! + 1 else acc) else acc
+  if i < levels.size then deepest hs levels h (i + 1) (if acc ≤ levels[i]! && speaksOf hs[i]!.var h then levels[i]! + 1 else acc) else acc
 
 /-- For each hypothesis how long a chain of hypotheses it rests on. -/
 unsafe def depthsOf (hs : Array Hyp) (i : Nat) (acc : Array Nat) : Array Nat :=
