@@ -13,16 +13,19 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import pytest_asyncio
 from tests.conftest import theorem
 
 from burnqed.core.errors import WorkerLost
 from burnqed.core.outcome import Refused
+from burnqed.lean.embedded.install import EmbeddedLean
+from burnqed.lean.embedded.server import server_launch
 from burnqed.lean.pool import WorkerPool
 from burnqed.lean.process import LeanProcess, RequestFailed
 from burnqed.lean.session import PooledSession
@@ -72,6 +75,14 @@ PROGRAMS = [
     ('let c ← IO.Process.spawn { cmd := "rm", args := #["@HOST@/secret"] }; c.kill; return "killed"', UNSUPPORTED),
     ("return toString (← IO.Process.getPID)", '"42"'),  # emscripten's own idea of a number; not ours
 ]  # fmt: skip
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def lean_process(lean: EmbeddedLean) -> AsyncIterator[LeanProcess]:
+    """A process of this module's own: one that other tests drove to the end of its stack may die much later."""
+    process = await LeanProcess.start(server_launch(lean), ready_timeout_s=180)
+    yield process
+    await process.close()
 
 
 @pytest.fixture
