@@ -171,3 +171,15 @@ def test_the_command_line_with_a_project(
     result = json.loads(done.stdout)
     assert result["status"] == "proved"
     assert "native Lean 4.28.0" in json.loads((tmp_path / "run" / "run.json").read_text())["lean"]
+    (written,) = (tmp_path / "run" / "proofs").iterdir()
+    again = subprocess.run(
+        [sys.executable, "-m", "burnqed", "verify", written, "--project", project, "--json"],
+        capture_output=True, text=True, timeout=250, check=False,
+        env={**environment, "BURNQED_PANTOGRAPH": str(executable)},
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    report = json.loads(again.stdout)
+    assert report["good"]
+    assert [d["name"] for d in report["declarations"]] == ["statement"]
+    assert "4.28.0" in report["kernel"]
+    assert str(project) in report["trusted"]

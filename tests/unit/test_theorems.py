@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from burnqed.core.errors import BadInput
 from burnqed.core.theorem import Theorem
 from burnqed.theorems.lean_text import body_start, declared, is_sorry, masked
-from burnqed.theorems.read import BadEntry, read_input, read_jsonl, read_lean
+from burnqed.theorems.read import BadEntry, exported_proof, read_input, read_jsonl, read_lean
 
 
 def test_a_bare_proposition_becomes_a_theorem():
@@ -158,3 +158,15 @@ abbrev five := 5
 -- theorem nor_this : False
 end A"""
     assert declared(text) == (["three", "five"], ["one", "four"])
+
+
+def test_an_exported_proof_is_taken_apart_as_it_was_put_together():
+    header = "open Nat\n\nnamespace Deep\ndef two := 2"
+    proof = "set_option maxHeartbeats 4000000 in\ntheorem foo (n : Nat) : n = n := by\n  rfl"
+    file = f"import Std\n\n{header}\n\n{proof}\n"
+    theorem, source = exported_proof(file, source="foo.lean")
+    assert (theorem.name, theorem.signature) == ("foo", "theorem foo (n : Nat) : n = n")
+    assert (theorem.header, theorem.imports) == (header, ("Std",))
+    assert source == proof
+    with pytest.raises(BadInput, match="files that end in a theorem"):
+        exported_proof(file + "\nend Deep\n", source="foo.lean")

@@ -13,14 +13,17 @@ from rich.console import Console
 from rich.markup import escape
 
 from burnqed.cli.install_bar import ensure_lean
+from burnqed.cli.native_side import NativeSide
 from burnqed.core.errors import BadInput
+from burnqed.core.files import Declaration
 from burnqed.lean.config import LeanConfig
 from burnqed.lean.embedded.install import EmbeddedLean
 from burnqed.lean.embedded.package import PINS
 from burnqed.lean.embedded.programs import COMPLETE
 from burnqed.lean.embedded.server import spawner
-from burnqed.theorems.read import read_lean_file
+from burnqed.theorems.read import exported_proof, read_lean_file
 from burnqed.verify.gate import FreshProcessGate
+from burnqed.verify.native_gate import NativeGate
 from burnqed.verify.recheck import Recheck, faults, recheck
 
 
@@ -30,11 +33,15 @@ def verify(
         Path | None,
         typer.Option(help="The same file with its sorries: everything but the proofs must be as it is there."),
     ] = None,
+    project: Annotated[
+        Path | None, typer.Option(help="A Lake project: check with its Lean instead (docs/native.md).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file.")] = False,
 ) -> None:
     """Check finished proofs again, in a fresh Lean process that has seen nothing else.
 
-    Every declaration of the file is given to the kernel once more; the axioms that it rests on are listed.
+    Every declaration of the file is given to the kernel once more; the axioms that it rests on are listed. With --project a
+    native Lean does it, for files that end in a theorem as `burnqed prove` writes them; it looks into the library's proofs too.
 
     Exit status: 0 all proved, 1 some not, 2 bad input.
 
@@ -48,17 +55,35 @@ def verify(
         raise BadInput("--against goes with one file")
     texts = {path: read_lean_file(path) for path in files}
     original = read_lean_file(against) if against is not None else None
-    lean = ensure_lean(programs=[COMPLETE])
-    results = asyncio.run(_recheck_all(lean, texts, original))
+    if project is not None:
+        if original is not None:
+            raise BadInput("--against is answered by the embedded Lean only; leave --project out")
+        results, kernel, trusted = asyncio.run(_natively(project, texts))
+    else:
+        lean = ensure_lean(programs=[COMPLETE])
+        results, kernel, trusted = asyncio.run(_recheck_all(lean, texts, original)), _kernel(lean), _trusted()
     for path, result in results.items():
         if as_json:
-            print(json.dumps(_as_object(path, result, lean), ensure_ascii=False))
+            print(json.dumps(_as_object(path, result, kernel, trusted), ensure_ascii=False))
         else:
             _show(path, result)
     if not as_json:
-        print(f"kernel: {_kernel(lean)}", file=sys.stderr)
-        print(f"trusted: {_trusted()}", file=sys.stderr)
+        print(f"kernel: {kernel}", file=sys.stderr)
+        print(f"trusted: {trusted}", file=sys.stderr)
     raise typer.Exit(0 if all(r.good for r in results.values()) else 1)
+
+
+async def _natively(project: Path, texts: dict[Path, str]) -> tuple[dict[Path, Recheck], str, str]:
+    """Each file's last theorem by the gate for a native Lean; also which kernel that was, and what was trusted."""
+    side = NativeSide.found(project, None)
+    proofs = {path: exported_proof(text, source=str(path)) for path, text in texts.items()}
+    results: dict[Path, Recheck] = {}
+    async with NativeGate(side.native, side.config) as gate:
+        for path, (theorem, source) in proofs.items():
+            verdict = await gate.check(theorem, source)
+            found = (Declaration(theorem.name, "theorem", False, verdict.axioms),)
+            results[path] = Recheck(verdict.accepted, verdict.reason, found)
+        return results, gate.kernel, f"the compiled files of what is imported, in {project} and its toolchain"
 
 
 async def _recheck_all(lean: EmbeddedLean, texts: dict[Path, str], original: str | None) -> dict[Path, Recheck]:
@@ -79,7 +104,7 @@ def _trusted() -> str:
     )
 
 
-def _as_object(path: Path, result: Recheck, lean: EmbeddedLean) -> dict[str, object]:
+def _as_object(path: Path, result: Recheck, kernel: str, trusted: str) -> dict[str, object]:
     return {
         "file": str(path),
         "good": result.good,
@@ -88,8 +113,8 @@ def _as_object(path: Path, result: Recheck, lean: EmbeddedLean) -> dict[str, obj
         "declarations": [
             {"name": d.name, "kind": d.kind, "sorry": d.sorry, "axioms": list(d.axioms)} for d in result.declarations
         ],
-        "kernel": _kernel(lean),
-        "trusted": _trusted(),
+        "kernel": kernel,
+        "trusted": trusted,
     }
 
 

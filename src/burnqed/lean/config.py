@@ -10,7 +10,7 @@ import psutil
 from pydantic import BaseModel, Field
 
 WORKER_MB = 1300
-"""Memory to count on for one embedded worker: 0.9 GB after its start, the rest for what proofs leave behind."""
+"""Memory to count on for one embedded worker: 0.5 GB after its start, the rest for what proofs leave behind."""
 
 NATIVE_WORKER_MB = 4000
 """The same for a native worker with Mathlib. Most of it are compiled files that all workers share."""

@@ -5,6 +5,7 @@ One bad entry does not stop the others: it comes back as a :class:`BadEntry` wit
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,32 @@ def read_lean(content: str, *, source: str) -> list[Entry]:
     if not entries:
         raise BadInput(f"{source}: no theorem with `:= by sorry` in it, so there is nothing to prove")
     return _unique(entries)
+
+
+def exported_proof(content: str, *, source: str) -> tuple[Theorem, str]:
+    """A file as a run writes it, its last theorem taken from its proof: the statement in its header, and its source.
+
+    Raises BadInput when the file does not end in a theorem with a proof.
+    """
+    starts = command_starts(content)
+    pieces = [content[a:b] for a, b in zip(starts, [*starts[1:], len(content)], strict=True)]
+    at = next((i for i in reversed(range(len(pieces))) if re.match(r"(?:theorem|lemma)\b", pieces[i])), None)
+    body = body_start(pieces[at]) if at is not None else None
+    if at is None or body is None or at != len(pieces) - 1:
+        raise BadInput(
+            f"{source}: a native Lean checks files that end in a theorem with its proof, as `burnqed prove` writes them"
+        )
+    statement = _statement(
+        f"{pieces[at][:body]}:= by sorry", name="theorem", header="", imports=DEFAULT_IMPORTS, source=source
+    )
+    assert isinstance(statement, Theorem)
+    limit = re.search(r"set_option maxHeartbeats \d+ in\s*\Z", content[: starts[at]])
+    begin = limit.start() if limit else starts[at]
+    before = content[:begin]
+    imports = tuple(m for line in _IMPORT.findall(masked(before)) for m in line.split()) or DEFAULT_IMPORTS
+    header = _IMPORT.sub("", before).strip()
+    proof = content[begin:].strip().replace(pieces[at][:body].rstrip(), statement.signature, 1)
+    return dataclasses.replace(statement, header=header, imports=imports), proof
 
 
 def _declaration_in(piece: str) -> int | None:
