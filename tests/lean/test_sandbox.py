@@ -313,14 +313,15 @@ SOCKET = """#eval (do
 """.replace("MARK", MARK)
 
 
-async def test_no_connection_is_made(pool: WorkerPool) -> None:
-    """The build has no libuv: asking for a socket ends the process, which is then replaced."""
+async def test_no_connection_is_made(lean: EmbeddedLean) -> None:
+    """The build has no libuv: asking for a socket ends the process."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         code = SOCKET.replace("PORT", str(listener.getsockname()[1]))
-        async with pool.lease() as session:
-            with pytest.raises(WorkerLost, match="libuv"):
-                await said_by_header(session.process, code)
+        process = await LeanProcess.start(server_launch(lean), ready_timeout_s=180)
+        with pytest.raises(WorkerLost, match="libuv"):
+            await said_by_header(process, code)
+        await process.close()
         with pytest.raises(BlockingIOError):
             listener.accept()
         # the listener would have seen one
