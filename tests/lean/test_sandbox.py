@@ -26,7 +26,6 @@ from burnqed.core.errors import WorkerLost
 from burnqed.core.outcome import Refused
 from burnqed.lean.embedded.install import EmbeddedLean
 from burnqed.lean.embedded.server import server_launch
-from burnqed.lean.pool import WorkerPool
 from burnqed.lean.process import LeanProcess, RequestFailed
 from burnqed.lean.session import PooledSession
 
