@@ -7,6 +7,7 @@ import datetime
 import json
 import secrets
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -147,10 +148,7 @@ def _keep(filled: FilledFile, source: Path, before: str, folder: Path, *, write:
             "dropped": list(filled.dropped),
             "accepted": bool(filled.kept) and filled.verdict.accepted,
             "reason": filled.verdict.reason,
-            "declarations": [
-                {"name": d.name, "kind": d.kind, "sorry": d.sorry, "axioms": list(d.axioms)}
-                for d in filled.verdict.declarations
-            ],
+            "declarations": [asdict(d) for d in filled.verdict.declarations],
         }
         print(json.dumps(line, ensure_ascii=False), flush=True)
         return not filled.dropped

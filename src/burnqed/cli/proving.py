@@ -75,8 +75,7 @@ class Outcome:
 async def prove_entries(run: ProofRun, entries: Sequence[Entry]) -> Outcome:
     """Prove statements, each in its own header."""
     async with _lean(run, complete=False, entries=entries) as (pool, gate):
-        outcome, _ = await _prove(run, pool, gate, entries, None)
-        return outcome
+        return await _prove(run, pool, gate, entries, None)
 
 
 async def fill_file(run: ProofRun, text: str, source: str) -> Outcome:
@@ -87,9 +86,7 @@ async def fill_file(run: ProofRun, text: str, source: str) -> Outcome:
                 places = await session.places(text)
         except StatementRejected as error:
             raise StatementRejected(f"{source}: {error}") from error
-        outcome, filled = await _prove(run, pool, gate, holes(text, places, source=source), text)
-        outcome.filled = filled
-        return outcome
+        return await _prove(run, pool, gate, holes(text, places, source=source), text)
 
 
 @contextlib.asynccontextmanager
@@ -112,7 +109,7 @@ async def _prove(
     gate: Gate,
     entries: Sequence[Entry | Hole],
     text: str | None,
-) -> tuple[Outcome, FilledFile | None]:
+) -> Outcome:
     folder = run.open_folder()
     screen = ProveScreen(len(entries), enabled=not run.as_json and sys.stderr.isatty())
     outcome = Outcome([], len(entries), folder.path, False)
@@ -137,18 +134,19 @@ async def _prove(
         roots=None if isinstance(run.lean, NativeSide) else EMBEDDED_ROOTS,
     )
 
-    async def work() -> FilledFile | None:
+    async def work() -> None:
         if text is None:
             await prover.prove_all(entries, on_result)
-            return None
-        return await fill(prover, text, [e for e in entries if isinstance(e, Hole | BadEntry)], on_result)
+        else:
+            found = [e for e in entries if isinstance(e, Hole | BadEntry)]
+            outcome.filled = await fill(prover, text, found, on_result)
 
     with screen:
         task = asyncio.ensure_future(work())
         with _cancelled_by_ctrl_c(task), contextlib.suppress(asyncio.CancelledError):
             await task
     outcome.interrupted = task.cancelled()
-    return outcome, None if outcome.interrupted else task.result()
+    return outcome
 
 
 def _menu(rules: Sequence[Rule], text: str | None) -> MenuPolicy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -110,9 +111,7 @@ def _as_object(path: Path, result: Recheck, kernel: str, trusted: str) -> dict[s
         "good": result.good,
         "holds": result.holds,
         "reason": result.reason,
-        "declarations": [
-            {"name": d.name, "kind": d.kind, "sorry": d.sorry, "axioms": list(d.axioms)} for d in result.declarations
-        ],
+        "declarations": [asdict(d) for d in result.declarations],
         "kernel": kernel,
         "trusted": trusted,
     }

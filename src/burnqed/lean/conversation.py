@@ -22,11 +22,11 @@ from burnqed.lean.config import LeanConfig
 from burnqed.lean.host_files import Reply
 from burnqed.lean.process import BatchLost, LeanProcess, RequestFailed
 from burnqed.lean.requests import Request, new_states
+from burnqed.lean.wear import Wear
 
 PANTOGRAPH_VERSION = "0.3.14"
 """The Pantograph whose protocol our server speaks: the one for Lean 4.28."""
 
-_RSS_CHECK_EVERY = 25
 _DROPPED_AT_ONCE = 32
 
 
@@ -63,6 +63,7 @@ class Conversation:
         self.process = process
         self._replace = replace
         self._config = config
+        self._wear = Wear(config)
         self._shared_numbers = numbers
         self._numbers = numbers or itertools.count()
         self._lock = asyncio.Lock()
@@ -75,7 +76,6 @@ class Conversation:
         self._server_ids: dict[int, int] = {}
         self._dropped: list[int] = []
         self._applied: Mapping[str, Any] = {}
-        self._next_rss_check = 0
 
     @property
     def n_states(self) -> int:
@@ -279,16 +279,10 @@ class Conversation:
 
     async def _make_ready(self) -> None:
         """Replace a process that is lost, has served long enough or has grown too large; make it fit to go on with."""
-        p, config = self.process, self._config
-        worn = p.lost or p.requests >= config.max_requests or p.age_s >= config.max_age_s
-        if not worn and p.requests >= self._next_rss_check:
-            self._next_rss_check = p.requests + _RSS_CHECK_EVERY
-            worn = p.rss_mb() > config.rss_limit_mb
-        if worn:
-            self.process = await self._replace(p)
+        if self._wear.is_worn(self.process):
+            self.process = await self._replace(self.process)
         if self._known is not self.process:
             self._server_ids, self._dropped, self._applied = {}, [], {}
-            self._next_rss_check = 0
             await self._restore_environment()
             self._known = self.process
         elif len(self._dropped) >= _DROPPED_AT_ONCE:

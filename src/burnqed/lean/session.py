@@ -28,9 +28,9 @@ from burnqed.lean.protocol import (
     refusal,
     suggestion,
 )
+from burnqed.lean.wear import Wear
 
 T = TypeVar("T")
-_RSS_CHECK_EVERY = 25
 _REBUILD_TRIES = 5
 _PLACE = re.compile(r"^<Pantograph>:(\d+):(\d+): ")
 _STATEMENT_ERRORS = frozenset({"expr", "parse", "arguments", "frontend"})
@@ -65,7 +65,7 @@ class PooledSession:
         self._target: Target | None = None
         self._origins: list[_Origin] = []
         self._server_ids: dict[int, int] = {}
-        self._next_rss_check = 0
+        self._wear = Wear(config)
 
     async def start(self, target: Target) -> tuple[StateRef, ProofState]:
         """Open a theorem or a hole of a file; whatever the session held before is let go."""
@@ -261,18 +261,12 @@ class PooledSession:
 
     async def _refresh(self) -> None:
         """Replace a process that has served long enough, has grown too large, or holds what does not fit the target."""
-        p = self.process
-        worn = p.lost or p.requests >= self._config.max_requests or p.age_s >= self._config.max_age_s
-        worn = worn or (self._target is not None and not self._dialect.fits(p, self._target))
-        if not worn and p.requests >= self._next_rss_check:
-            self._next_rss_check = p.requests + _RSS_CHECK_EVERY
-            worn = p.rss_mb() > self._config.rss_limit_mb
-        if worn:
+        misfit = self._target is not None and not self._dialect.fits(self.process, self._target)
+        if misfit or self._wear.is_worn(self.process):
             await self._renew()
 
     async def _renew(self) -> None:
         self._server_ids = {}
-        self._next_rss_check = 0
         self.process = await self._replace(self.process)
 
 

@@ -120,9 +120,8 @@ def read_lean(content: str, *, source: str) -> list[Entry]:
     """The theorems of a file whose proof is ``sorry``. What stands before one is its header."""
     if not content.strip():
         raise BadInput(f"{source}: the file is empty")
-    starts = command_starts(content)
-    pieces = [content[a:b] for a, b in zip(starts, [*starts[1:], len(content)], strict=True)]
-    imports = tuple(m for line in _IMPORT.findall(masked(content)) for m in line.split()) or DEFAULT_IMPORTS
+    starts, pieces = _commands(content)
+    imports = _imports(masked(content))
     header: list[str] = []
     entries: list[Entry] = []
     pending = ""  # doc comments and attributes that belong to the next declaration
@@ -156,8 +155,7 @@ def exported_proof(content: str, *, source: str) -> tuple[Theorem, str]:
 
     Raises BadInput when the file does not end in a theorem with a proof.
     """
-    starts = command_starts(content)
-    pieces = [content[a:b] for a, b in zip(starts, [*starts[1:], len(content)], strict=True)]
+    starts, pieces = _commands(content)
     at = next((i for i in reversed(range(len(pieces))) if re.match(r"(?:theorem|lemma)\b", pieces[i])), None)
     body = body_start(pieces[at]) if at is not None else None
     if at is None or body is None or at != len(pieces) - 1:
@@ -171,10 +169,21 @@ def exported_proof(content: str, *, source: str) -> tuple[Theorem, str]:
     limit = re.search(r"set_option maxHeartbeats \d+ in\s*\Z", content[: starts[at]])
     begin = limit.start() if limit else starts[at]
     before = content[:begin]
-    imports = tuple(m for line in _IMPORT.findall(masked(before)) for m in line.split()) or DEFAULT_IMPORTS
+    imports = _imports(masked(before))
     header = _IMPORT.sub("", before).strip()
     proof = content[begin:].strip().replace(pieces[at][:body].rstrip(), statement.signature, 1)
     return dataclasses.replace(statement, header=header, imports=imports), proof
+
+
+def _commands(content: str) -> tuple[list[int], list[str]]:
+    """Where the commands of a file begin, and each up to the next one's beginning."""
+    starts = command_starts(content)
+    return starts, [content[a:b] for a, b in zip(starts, [*starts[1:], len(content)], strict=True)]
+
+
+def _imports(text: str) -> tuple[str, ...]:
+    """The modules that a text imports; the usual ones when it says nothing."""
+    return tuple(m for line in _IMPORT.findall(text) for m in line.split()) or DEFAULT_IMPORTS
 
 
 def _declaration_in(piece: str) -> int | None:
@@ -199,7 +208,7 @@ def _json_entry(line: str, where: str, *, default_name: str) -> Entry:
         return BadEntry(name, f"{where}: `statement` is missing or not a text")
     if not isinstance(header, str):
         return BadEntry(name, f"{where}: `header` must be a text")
-    imports = tuple(m for part in _IMPORT.findall(header) for m in part.split()) or DEFAULT_IMPORTS
+    imports = _imports(header)
     return _statement(
         statement, name=name, header=_IMPORT.sub("", header).strip(), imports=imports, source=where, keep_name=True
     )
