@@ -9,6 +9,9 @@
     │   ├── StatementRejected    Lean does not accept the statement; carries Lean's own messages
     │   ├── WorkerLost           the Lean process died, hung or talked nonsense; the pool replaces it
     │   └── ProtocolError        a reply that no version of the protocol allows
+    ├── ModelError               a policy or a value cannot do its work
+    │   ├── ServerUnavailable    a model server is down, too slow, or answers nonsense, after all retries
+    │   └── ModelMismatch        model, tokenizer, prompt format or encoder card is another one than it must be (exit status 2)
     ├── CanaryProved             Lean proved something false; the run stops, whatever else it says
     └── RunError                 a run folder cannot be read or written
 
@@ -44,6 +47,18 @@ class WorkerLost(LeanError):
 
 class ProtocolError(LeanError):
     """A reply that cannot be understood, from a process that is otherwise alive."""
+
+
+class ModelError(BurnqedError):
+    """A policy or a value cannot do its work: a damaged model, an out-of-memory that halving did not cure."""
+
+
+class ServerUnavailable(ModelError):
+    """A model server is down, too slow or answers what cannot be understood, and retries did not help."""
+
+
+class ModelMismatch(ModelError, BadInput):
+    """A model, tokenizer, prompt format or encoder is not the one that it has to be."""
 
 
 class CanaryProved(BurnqedError):

@@ -13,7 +13,7 @@ from burnqed.core.events import Event
 from burnqed.core.files import FileVerdict, Place, Target
 from burnqed.core.outcome import Outcome, StateRef, Verdict
 from burnqed.core.state import ProofState
-from burnqed.core.tactic import Candidate
+from burnqed.core.tactic import Candidate, ProofScript
 from burnqed.core.theorem import Theorem
 
 
@@ -58,6 +58,14 @@ class TacticPolicy(Protocol):
 
     async def propose(self, states: Sequence[ProofState], n: int) -> list[list[Candidate]]:
         """At most ``n`` candidates for each state, best first, no text twice."""
+        ...
+
+
+class ProofWriter(Protocol):
+    """Writes whole proofs, to be replayed step by step."""
+
+    async def write(self, states: Sequence[ProofState], n: int) -> list[list[ProofScript]]:
+        """At most ``n`` scripts for each state, best first, none twice."""
         ...
 
 

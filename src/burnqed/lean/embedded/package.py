@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-import httpx
+import httpx2
 
 from burnqed.core.errors import InstallError
 
@@ -128,13 +128,13 @@ class _Download:
         self.progress.advance(len(chunk))
 
 
-def _attempt(client: httpx.Client, url: str, download: _Download) -> None:
+def _attempt(client: httpx2.Client, url: str, download: _Download) -> None:
     headers = {"Accept-Encoding": "identity"}
     if download.have:
         headers["Range"] = f"bytes={download.have}-"
     with client.stream("GET", url, headers=headers) as response:
         response.raise_for_status()
-        resumed = response.status_code == httpx.codes.PARTIAL_CONTENT and response.headers.get(
+        resumed = response.status_code == httpx2.codes.PARTIAL_CONTENT and response.headers.get(
             "Content-Range", ""
         ).startswith(f"bytes {download.have}-")
         if download.have and not resumed:
@@ -145,11 +145,11 @@ def _attempt(client: httpx.Client, url: str, download: _Download) -> None:
                 return  # not the pinned file; the hash says so
 
 
-def _permanent(error: httpx.HTTPError) -> bool:
+def _permanent(error: httpx2.HTTPError) -> bool:
     """Whether another attempt would end in the same way: the server answered, and it is not overloaded."""
-    if isinstance(error, httpx.UnsupportedProtocol):
+    if isinstance(error, httpx2.UnsupportedProtocol):
         return True
-    if isinstance(error, httpx.HTTPStatusError):
+    if isinstance(error, httpx2.HTTPStatusError):
         code = error.response.status_code
         return code < 500 and code not in (408, 416, 429)
     return "CERTIFICATE_VERIFY_FAILED" in str(error)
@@ -189,9 +189,9 @@ def _download(url: str, state: _Download, pause: Callable[[float], None]) -> Non
         f"(npm pack {state.pins.name}@{state.pins.version} makes it)"
     )  # fmt: skip
     try:
-        # The default context looks where the system and SSL_CERT_FILE say; httpx's own would look in certifi alone.
-        client = httpx.Client(verify=ssl.create_default_context(), follow_redirects=True, timeout=30.0)
-    except (OSError, ValueError, httpx.InvalidURL) as error:
+        # The default context looks where the system and SSL_CERT_FILE say; httpx2's own would look in certifi alone.
+        client = httpx2.Client(verify=ssl.create_default_context(), follow_redirects=True, timeout=30.0)
+    except (OSError, ValueError, httpx2.InvalidURL) as error:
         raise InstallError(f"Could not reach {url}: {error}; {hint}") from error
     with client:
         for attempt in range(1, _ATTEMPTS + 1):
@@ -200,13 +200,13 @@ def _download(url: str, state: _Download, pause: Callable[[float], None]) -> Non
                 if state.have >= state.pins.tarball_bytes:
                     return
                 why = f"the answer ended after {state.have:,} of {state.pins.tarball_bytes:,} bytes"
-            except httpx.InvalidURL as error:
+            except httpx2.InvalidURL as error:
                 raise InstallError(f"Could not reach {url}: {error}; {hint}") from error
-            except httpx.HTTPError as error:
+            except httpx2.HTTPError as error:
                 why = str(error).splitlines()[0] if str(error) else type(error).__name__
                 if _permanent(error):
                     raise InstallError(f"Could not reach {url}: {why}; {hint}") from error
-                if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == 416:
+                if isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 416:
                     state.restart()
             if attempt < _ATTEMPTS:
                 pause(0.5 * 2**attempt)

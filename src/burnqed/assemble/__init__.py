@@ -1,0 +1,1 @@
+"""From settings to parts: what a run consists of, read from file, environment and flags."""

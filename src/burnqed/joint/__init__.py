@@ -1,0 +1,1 @@
+"""The energy head and, later, its training together with the language model."""

@@ -1,0 +1,1 @@
+"""How a proof state is put to a model. Training, serving and embedding all go through here."""

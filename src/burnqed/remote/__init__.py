@@ -1,0 +1,1 @@
+"""Talking to model servers: time limits, retries, a circuit breaker, back-pressure."""

@@ -1,0 +1,1 @@
+"""Model servers: a policy server and an encode server."""
