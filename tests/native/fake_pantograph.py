@@ -1,6 +1,7 @@
 """A Pantograph that proves toy goals and misbehaves on request. Run as a program; no Lean behind it.
 
-A goal is a number: ``step`` counts it down, at 0 there is none left. The file `mode` beside it decides how it starts.
+A goal is a number: ``step`` counts it down, at 0 there is none left; ``split`` makes two of it, ``tie`` two that share a
+metavariable. The file `mode` beside it decides how it starts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 out = sys.stdout.buffer
 HERE = Path(__file__).parent
 MODE = (HERE / "mode").read_text().strip()
-states: dict[int, int] = {}
+states: dict[int, tuple[int, ...]] = {}  # a negative number is a goal with a metavariable
 next_id = 0
 header = ""
 
@@ -24,26 +25,30 @@ def say(line: str) -> None:
     out.flush()
 
 
-def goal(n: int) -> dict[str, Any]:
+def goal(n: int, place: int = 0) -> dict[str, Any]:
     fv = f"_uniq.{next_id * 10 + 1}"
+    right = f"(:lit {n})" if n > 0 else "(:mv _uniq.7)"
     return {
         "fragment": "tactic",
-        "name": f"_uniq.{next_id * 10}",
-        "target": {"pp": f"x = {n}", "sexp": f"((:c Eq) (:c Nat) (:fv {fv}) (:lit {n}))"},
+        "name": f"_uniq.{next_id * 10}.{place}",
+        "target": {"pp": f"x = {n}", "sexp": f"((:c Eq) (:c Nat) (:fv {fv}) {right})"},
         "vars": [{"isInaccessible": False, "name": fv, "userName": "x", "type": {"pp": "Nat", "sexp": "(:c Nat)"}}],
     }
 
 
-def remember(n: int) -> int:
+def remember(*goals: int) -> int:
     global next_id
-    states[next_id] = n
+    states[next_id] = goals
     next_id += 1
     return next_id - 1
 
 
-def stepped(n: int, **more: Any) -> dict[str, Any]:
-    goals = [] if n == 0 else [goal(n)]
-    reply = {"goals": goals, "hasSorry": False, "hasUnsafe": False, "messages": [], "nextStateId": remember(n)}
+def shown(*goals: int) -> dict[str, Any]:
+    return {"goals": [goal(n, place) for place, n in enumerate(goals)], "nextStateId": remember(*goals)}
+
+
+def stepped(*goals: int, **more: Any) -> dict[str, Any]:
+    reply = {**shown(*(n for n in goals if n)), "hasSorry": False, "hasUnsafe": False, "messages": []}
     return {**reply, **more}
 
 
@@ -60,9 +65,13 @@ def once(name: str) -> bool:
     return True
 
 
-def tactic(n: int, text: str) -> dict[str, Any]:
+def tactic(n: int, rest: tuple[int, ...], text: str) -> dict[str, Any]:
     if text == "step":
-        return stepped(n - 1)
+        return stepped(n - 1, *rest)
+    if text == "split":
+        return stepped(n, n + 1, *rest)
+    if text == "tie":
+        return stepped(n, -1, *rest)
     if text == "suggest":
         data = "Try this:\n  [apply] step"
         return stepped(n - 1, messages=[{"severity": "information", "data": data, "kind": "x"}])
@@ -92,7 +101,7 @@ def tactic(n: int, text: str) -> dict[str, Any]:
     if text == "nostate":
         return {"goals": [], "hasSorry": False, "hasUnsafe": False, "messages": []}
     if text == "nogoals":
-        return {"nextStateId": remember(0), "hasSorry": False, "hasUnsafe": False, "messages": []}
+        return {"nextStateId": remember(), "hasSorry": False, "hasUnsafe": False, "messages": []}
     if text == "sorry":
         return stepped(0, hasSorry=True)
     if text == "unsafe":
@@ -141,15 +150,20 @@ def answer(command: str, payload: dict[str, Any]) -> dict[str, Any]:
     if command == "goal.tactic":
         if payload["stateId"] not in states:
             return {"error": "index", "desc": f"Invalid state index {payload['stateId']}"}
-        return tactic(states[payload["stateId"]], payload["tactic"])
+        first, *rest = states[payload["stateId"]]
+        return tactic(first, tuple(rest), payload["tactic"])
+    if command == "goal.continue":
+        if MODE == "cannot continue":
+            return {"error": "command", "desc": "Unknown command goal.continue"}
+        places = [int(name.rsplit(".", 1)[1]) for name in payload["goals"]]
+        return shown(*(states[payload["target"]][place] for place in places))
     if command == "goal.print":
         assert payload["rootExpr"] is True
-        n = states[payload["stateId"]]
         return {
             "root": {"pp": "…"},
             "goals": [],
             "extraMVars": [],
-            "rootHasMVar": n != 0,
+            "rootHasMVar": states[payload["stateId"]] != (),
             "rootHasSorry": False,
             "rootHasUnsafe": False,
         }

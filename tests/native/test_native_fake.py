@@ -94,6 +94,47 @@ async def test_states_that_differ_in_numbers_of_variables_only_have_one_key(lab:
         assert a.state.key is not None
 
 
+async def test_goals_without_metavariables_are_taken_apart(lab: Lab, scratch: Scratch) -> None:
+    async with lab.pool(scratch) as pool, pool.lease() as session:
+        ref, _ = await session.start(theorem(2))
+        split, tied = await session.apply(ref, ["split", "tie"])
+        assert isinstance(split, Stepped)
+        assert split.state.components == ((0,), (1,))
+        assert isinstance(tied, Stepped)
+        assert tied.state.components == ((0, 1),), "it cannot be told which goals a metavariable ties together"
+        part, state = await session.focus(split.ref, [1])
+        assert [g.target for g in state.goals] == ["x = 3"]
+        assert state.key == (split.state.goals[1].key,)
+        session.process.kill()
+        first, second, third = [*(await session.apply(part, ["step"])), *(await session.apply(part, ["step", "die"]))]
+        assert isinstance(first, Stepped)
+        assert isinstance(second, Stepped)
+        assert first.state.text == second.state.text == "x : Nat\n⊢ x = 2"
+        assert isinstance(third, Refused)
+
+
+async def test_a_part_is_no_proof(lab: Lab, scratch: Scratch) -> None:
+    async with lab.pool(scratch) as pool, pool.lease() as session:
+        ref, _ = await session.start(theorem(1))
+        (split,) = await session.apply(ref, ["split"])
+        assert isinstance(split, Stepped)
+        part, _ = await session.focus(split.ref, [0])
+        (end,) = await session.apply(part, ["step"])
+        assert isinstance(end, Stepped)
+        assert end.state.finished
+        assert not (await session.verdict(end.ref)).accepted
+
+
+async def test_an_old_pantograph_cannot_take_goals_apart(lab: Lab, scratch: Scratch) -> None:
+    lab.mode("cannot continue")
+    async with lab.pool(scratch) as pool, pool.lease() as session:
+        ref, _ = await session.start(theorem(1))
+        (split,) = await session.apply(ref, ["split"])
+        assert isinstance(split, Stepped)
+        with pytest.raises(LeanError, match=r"cannot take the goals of a state apart: Unknown command goal\.continue"):
+            await session.focus(split.ref, [0])
+
+
 async def test_every_way_to_refuse(lab: Lab, scratch: Scratch) -> None:
     tactics = {
         "step": "stepped",

@@ -47,7 +47,7 @@ folder = pathlib.Path(sys.argv[sys.argv.index("-R") + 1])
 olean = pathlib.Path(sys.argv[sys.argv.index("-o") + 1])
 text = pathlib.Path(sys.argv[-1]).read_text()
 canary = "burnqed_canary : (1 + 1 : Nat) = 3 := by sorry" in text
-assert canary or text.startswith("import Init\nimport Std\n\nopen Nat\n\ntheorem foo"), text
+assert canary or text.startswith("import Std\n\nopen Nat\n\ntheorem foo"), text
 assert "--json" in sys.argv and "-Dpp.raw=true" in sys.argv
 if "error" in text:
     print(json.dumps({"severity": "warning", "data": "not this"}))

@@ -115,6 +115,20 @@ async def test_a_header_with_everything_and_the_same_after_a_death(session: Pool
     assert session.process.pid != pid
 
 
+async def test_goals_are_taken_apart(session: PooledSession) -> None:
+    ref, _ = await session.start(Theorem("two", "theorem two (p q : Prop) (hp : p) (hq : q) : p ∧ q"))
+    (both,) = await session.apply(ref, ["constructor"])
+    assert isinstance(both, Stepped)
+    assert both.state.components == ((0,), (1,))
+    part, state = await session.focus(both.ref, [1])
+    assert [g.target for g in state.goals] == ["q"]
+    session.process.kill()
+    (end,) = await session.apply(part, ["exact hq"])
+    assert isinstance(end, Stepped)
+    assert end.state.finished
+    assert not (await session.verdict(end.ref)).accepted
+
+
 async def test_refusals(session: PooledSession) -> None:
     ref, state = await session.start(ARITH)
     tactics = ["sorry", "exact arith a b h", "no_such_tactic", "simp only []", "exact (", "skip", "omega"]

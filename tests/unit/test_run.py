@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from burnqed.core.errors import BadInput, RunError, WorkerLost
+from burnqed.assemble.sources import load_config
+from burnqed.core.errors import BadInput, ModelMismatch, RunError, ServerUnavailable, WorkerLost
 from burnqed.core.events import NodeAdded, SearchStarted, TacticApplied
 from burnqed.core.outcome import Verdict
+from burnqed.core.tally import Tally
 from burnqed.core.theorem import Theorem
 from burnqed.observe.fan_out import FanOut
 from burnqed.run.folder import RunFolder, lean_file
@@ -30,7 +32,13 @@ from burnqed.trajectory.files import append_line, whole_file, write_text
 from burnqed.trajectory.reader import read_edges, read_nodes
 from burnqed.trajectory.writer import TrajectoryWriter, part_name
 
-SETTINGS = {"input": "x", "search": SearchConfig().model_dump(), "policy": "menu", "value": "size"}
+
+def settings(*assignments: str) -> dict[str, object]:
+    config = load_config(environment={}, flags={}, assignments=assignments)
+    return {"input": "x", "config": config.model_dump(mode="json")}
+
+
+SETTINGS = settings()
 PROVED = TheoremResult(name="a", status="proved", proof="theorem a : True := by\n  trivial", nodes=3, digest="d1")
 
 
@@ -89,20 +97,23 @@ def test_resuming_a_damaged_run(tmp_path, damage):
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"search": SearchConfig(max_nodes=7).model_dump()}, "started with max_nodes = 800, not 7"),
-        ({"search": SearchConfig(seed=3).model_dump()}, "started with seed = 0, not 3"),
-        ({"policy": "menu mine.txt"}, "started with policy = menu, not menu mine.txt"),
+        (["search.max_nodes=7"], r"started with search\.max_nodes = 800, not 7"),
+        (["search.seed=3"], r"started with search\.seed = 0, not 3"),
+        (["policy.menu=mine.txt"], r"started with policy\.menu = None, not mine.txt"),
+        (["policy.sampling.samples=3"], r"started with policy\.sampling\.samples = 16, not 3"),
+        (["value.kind=goals"], r"started with value\.kind = size, not goals"),
     ],
 )
 def test_resuming_with_other_settings_is_refused(tmp_path, changed, says):
     RunFolder.create(tmp_path, SETTINGS)
     with pytest.raises(BadInput, match=says):
-        RunFolder.resume(tmp_path, SETTINGS | changed)
+        RunFolder.resume(tmp_path, settings(*changed))
 
 
-def test_resuming_with_more_input_is_fine(tmp_path):
+@pytest.mark.parametrize("changed", ["lean.workers=2", "policy.endpoint.retries=9", "value.endpoint.timeout_s=5"])
+def test_resuming_with_more_input_workers_or_patience_is_fine(tmp_path, changed):
     RunFolder.create(tmp_path, SETTINGS)
-    RunFolder.resume(tmp_path, SETTINGS | {"input": "y"})
+    RunFolder.resume(tmp_path, settings(changed) | {"input": "y"})
 
 
 def test_what_a_crash_left_of_a_last_line_does_not_count_and_goes_away(tmp_path):
@@ -260,6 +271,47 @@ async def test_a_search_without_a_proof_says_why(tmp_path):
         "every candidate was tried on every state that could be reached; "
         "1 finished states were no proofs, the first because metavariables left"
     )
+
+
+class Failing(ScriptedPolicy):
+    """A policy that raises for the theorems after the first."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(default=[("b", -1.0)])
+        self.error = error
+
+    async def propose(self, states, n):
+        if self.asked:
+            raise self.error
+        return await super().propose(states, n)
+
+
+async def test_a_policy_that_fails_costs_its_theorem_and_is_tried_again_at_the_next_start(tmp_path):
+    lean = FakeLean({("start", "b"): DONE})
+    policy = Failing(ServerUnavailable("http://x is down"))
+    results = await prove_all(
+        prover(RunFolder.create(tmp_path, SETTINGS), lean, policy=policy), [theorem("one"), theorem("two")]
+    )
+    assert [r.status for r in results] == ["proved", "error"]
+    assert results[1].reason == "two was given up, its policy or value failed: http://x is down"
+    assert list(RunFolder.resume(tmp_path, SETTINGS).finished()) == ["one"]
+
+
+async def test_a_policy_that_is_another_one_than_it_must_be_ends_the_run(tmp_path):
+    lean = FakeLean({("start", "b"): DONE})
+    run = prover(RunFolder.create(tmp_path, SETTINGS), lean, policy=Failing(ModelMismatch("another tokenizer")))
+    with pytest.raises(ModelMismatch, match="another tokenizer"):
+        await prove_all(run, [theorem("one"), theorem("two")])
+
+
+def test_what_was_survived_is_on_record(tmp_path):
+    folder = RunFolder.create(tmp_path, SETTINGS)
+    tally = Tally()
+    folder.tell_troubles(tally)
+    assert not (tmp_path / "troubles.json").exists()
+    tally.count("empty completion", "x", times=3)
+    folder.tell_troubles(tally)
+    assert json.loads((tmp_path / "troubles.json").read_text()) == {"empty completion": {"count": 3, "example": "x"}}
 
 
 async def test_resume_proves_what_is_missing_failed_or_changed_and_nothing_else(tmp_path):

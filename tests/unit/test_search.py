@@ -1,52 +1,19 @@
-"""The search loop over a Lean that is a table."""
+"""The search loop and best-first over a Lean that is a table."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.search_lab import make, run
 
 from burnqed.core.errors import StatementRejected
 from burnqed.core.events import NodeAdded, SearchEnded, TacticApplied
 from burnqed.core.outcome import SearchStatus, Verdict
-from burnqed.core.theorem import Theorem
-from burnqed.search.config import SearchConfig
-from burnqed.search.engine import Search, SearchResult
 from burnqed.search.frontier import Frontier
-from burnqed.search.scoring import length_normalised, priority
-from burnqed.testing.fakes import DONE, FakeLean, ManualClock, RecordingSink, ScriptedPolicy, ToyValue
-
-THEOREM = Theorem("t", "theorem t : True")
-
-
-async def yes(steps: object) -> Verdict:
-    return Verdict(True)
-
-
-def make(lean, policy, *, value=None, judge=yes, clock=None, stop=lambda: False, **config):
-    sink = RecordingSink()
-    search = Search(
-        THEOREM,
-        session=lean,
-        policy=policy,
-        value=value or ToyValue(),
-        judge=judge,
-        config=SearchConfig(**config),
-        events=sink,
-        clock=clock or ManualClock(),
-        stop=stop,
-    )
-    return search, sink
-
-
-async def run(lean, policy, **kwargs) -> tuple[SearchResult, list]:
-    search, sink = make(lean, policy, **kwargs)
-    result = await search.run()
-    search.graph.check_invariants()
-    return result, sink.events
-
+from burnqed.testing.fakes import DONE, FakeLean, ManualClock, ScriptedPolicy, ToyValue
 
 MAZE = {
     ("start", "a"): "A",
@@ -165,7 +132,7 @@ async def test_a_tactic_that_does_not_return_ends_with_the_budget():
 
 async def test_stops_when_asked():
     calls = iter([False, True])
-    result, _ = await run(FakeLean(MAZE), MAZE_POLICY, stop=lambda: next(calls))
+    result, _ = await run(FakeLean(MAZE), MAZE_POLICY, parts={"stop": lambda: next(calls)})
     assert result.status is SearchStatus.STOPPED
 
 
@@ -190,41 +157,6 @@ async def test_a_bad_statement_is_raised():
     search, _ = make(FakeLean({}, rejects=True), MAZE_POLICY)
     with pytest.raises(StatementRejected, match="unknown identifier"):
         await search.run()
-
-
-targets = st.sampled_from("ABCDEFGH")
-tables = st.dictionaries(
-    st.tuples(targets, st.sampled_from("abc")),
-    st.one_of(targets, st.just(DONE), st.tuples(targets, targets)),
-    max_size=24,
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(tables, st.integers(1, 4), st.dictionaries(targets, st.floats(0, 3)))
-def test_any_table_gives_a_sound_and_repeatable_search(table, slice_size, energies):
-    def once():
-        lean = FakeLean(table, start_target="A")
-        return asyncio.run(
-            run(lean, MAZE_POLICY, value=ToyValue(energies), slice_size=slice_size, max_nodes=30, max_depth=8)
-        )
-
-    (first, events), (second, again) = once(), once()
-    assert first == second
-    assert events == again
-    if first.proof is not None:
-        goals = ["A"]
-        for step in first.proof:
-            result = table[goals[0], step.tactic]
-            goals = [g for g in ([result] if isinstance(result, str) else result) if g] + goals[1:]
-        assert goals == [], "replaying the proof closes every goal"
-
-
-def test_length_normalised():
-    assert length_normalised(-3.0, 0, exponent=1.0) == 0
-    assert length_normalised(-3.0, 3, exponent=1.0) == -1
-    assert length_normalised(-3.0, 3, exponent=0.0) == -3
-    assert priority(-4.0, 4, 0.5, exponent=0.5, value_weight=2.0) == -3.0
 
 
 @given(st.lists(st.integers(-3, 3)))

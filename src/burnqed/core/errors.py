@@ -5,6 +5,7 @@
     BurnqedError                 has one sentence for a person: what, where, what to do
     ├── BadInput                 the user's theorem, file, option or menu is at fault (exit status 2)
     ├── InstallError             Lean could not be fetched, checked, unpacked or stored
+    ├── FetchError               a public data set could not be fetched
     ├── LeanError
     │   ├── StatementRejected    Lean does not accept the statement; carries Lean's own messages
     │   ├── WorkerLost           the Lean process died, hung or talked nonsense; the pool replaces it
@@ -31,6 +32,10 @@ class BadInput(BurnqedError):
 
 class InstallError(BurnqedError):
     """The embedded Lean could not be made ready."""
+
+
+class FetchError(BurnqedError):
+    """A public data set could not be fetched: its host is out of reach, refuses, or has something else."""
 
 
 class LeanError(BurnqedError):

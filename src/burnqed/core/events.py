@@ -17,7 +17,11 @@ class SearchStarted:
 
 @dataclass(frozen=True)
 class NodeAdded:
-    """A state that was not known before. Both terms of its priority are logged apart."""
+    """A state that was not known before. Both terms of its priority are logged apart, weighted as they enter it.
+
+    ``energy``, ``policy_term`` and ``value_term`` are None for states that are never scored: finished ones, and those
+    that were split into parts.
+    """
 
     theorem: str
     node: int
@@ -26,9 +30,20 @@ class NodeAdded:
     state: str
     num_goals: int
     path_logprob_nats: float
-    energy: float | None  # None for finished states, which are never scored
+    energy: float | None
     priority: float
     finished: bool
+    policy_term: float | None = None
+    value_term: float | None = None
+
+
+@dataclass(frozen=True)
+class StateSplit:
+    """A state was split into parts that are proved apart: for each its node and the places of its goals in the state."""
+
+    theorem: str
+    node: int
+    parts: tuple[tuple[int, tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -58,4 +73,4 @@ class SearchEnded:
     seconds: float
 
 
-Event = SearchStarted | NodeAdded | TacticApplied | SearchEnded
+Event = SearchStarted | NodeAdded | StateSplit | TacticApplied | SearchEnded

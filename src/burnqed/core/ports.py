@@ -28,6 +28,12 @@ class LeanSession(Protocol):
         """Try every tactic on one state, an outcome each, in order. Raises WorkerLost only when no process can be had."""
         ...
 
+    async def focus(self, ref: StateRef, goals: Sequence[int]) -> tuple[StateRef, ProofState]:
+        """The state with only these of its goals, by place. The others are out of sight, not proved: no verdict on what
+        comes of it is yes. Raises LeanError when this Lean cannot do it, WorkerLost when no process can be had.
+        """
+        ...
+
     async def verdict(self, ref: StateRef) -> Verdict:
         """Ask the kernel about a finished state: no metavariable, no sorry, which axioms."""
         ...

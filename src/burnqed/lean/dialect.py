@@ -18,11 +18,22 @@ import msgspec
 from burnqed.core.errors import LeanError, ProtocolError
 from burnqed.core.files import Hole, Target
 from burnqed.core.outcome import Verdict
+from burnqed.core.theorem import DEFAULT_IMPORTS
 from burnqed.lean.config import LeanConfig
 from burnqed.lean.native.keys import with_key
 from burnqed.lean.native.scope import scope_commands
 from burnqed.lean.process import BatchLost, LeanProcess, RequestFailed
-from burnqed.lean.protocol import BatchReply, Message, StartReply, TacticReply, VerdictReply, Wire, WireGoal, decode
+from burnqed.lean.protocol import (
+    BatchReply,
+    ContinueReply,
+    Message,
+    StartReply,
+    TacticReply,
+    VerdictReply,
+    Wire,
+    WireGoal,
+    decode,
+)
 
 
 class Dialect(Protocol):
@@ -54,6 +65,12 @@ class Dialect(Protocol):
         """The reply to one tactic, for rebuilding a state."""
         ...
 
+    async def focus(
+        self, process: LeanProcess, state_id: int, names: Sequence[str], config: LeanConfig
+    ) -> ContinueReply:
+        """The state with only the goals of these names."""
+        ...
+
     async def verdict(self, process: LeanProcess, state_id: int, config: LeanConfig) -> Verdict:
         """What the process itself says of a finished state."""
         ...
@@ -70,11 +87,13 @@ class OwnDialect:
 
     async def open(self, process: LeanProcess, target: Target, config: LeanConfig) -> StartReply:
         """``goal.start`` with header and statement, or with a file and the number of its sorry."""
-        payload: dict[str, Any] = (
-            {"file": target.text, "hole": target.place.index}
-            if isinstance(target, Hole)
-            else {"theorem": target.sorried, "header": target.header}
-        )
+        payload: dict[str, Any]
+        if isinstance(target, Hole):
+            payload = {"file": target.text, "hole": target.place.index}
+        else:
+            payload = {"theorem": target.sorried, "header": target.header}
+            if target.imports != DEFAULT_IMPORTS:  # what the process was started with
+                payload["imports"] = list(target.imports)
         _, reply = await process.request("goal.start", payload, StartReply, timeout_s=config.statement_timeout_s)
         return reply
 
@@ -91,6 +110,12 @@ class OwnDialect:
         payload = {"stateId": state_id, "tactic": tactic, "maxHeartbeats": config.max_heartbeats}
         _, reply = await process.request("goal.tactic", payload, TacticReply, timeout_s=config.request_timeout_s)
         return reply
+
+    async def focus(
+        self, process: LeanProcess, state_id: int, names: Sequence[str], config: LeanConfig
+    ) -> ContinueReply:
+        """``goal.continue`` with ``goals``."""
+        return await _continued(process, state_id, names, config)
 
     async def verdict(self, process: LeanProcess, state_id: int, config: LeanConfig) -> Verdict:
         """``goal.verdict``: the kernel and the axioms."""
@@ -198,7 +223,7 @@ class PlainDialect:
             raise RequestFailed("arguments", "Pantograph does not see one goal in it")
         await self._options(process, config, timeout_ms=int(config.request_timeout_s * 1000 * _COOPERATIVE_SHARE))
         found = reply.targets[0]
-        return StartReply(state_id=found.state_id, goals=[with_key(g) for g in found.goals])
+        return StartReply(state_id=found.state_id, goals=_told_apart(found.goals))
 
     async def tactics(
         self, process: LeanProcess, state_id: int, tactics: Sequence[str], config: LeanConfig
@@ -226,7 +251,14 @@ class PlainDialect:
         micros = int((time.monotonic() - began) * 1e6)
         if reply.goals is None:  # whatever else it says, that is how a failure looks
             return msgspec.structs.replace(reply, next_state_id=None, micros=micros)
-        return msgspec.structs.replace(reply, goals=[with_key(g) for g in reply.goals], micros=micros)
+        return msgspec.structs.replace(reply, goals=_told_apart(reply.goals), micros=micros)
+
+    async def focus(
+        self, process: LeanProcess, state_id: int, names: Sequence[str], config: LeanConfig
+    ) -> ContinueReply:
+        """``goal.continue`` with ``goals``, which takes any goals that are not assigned, not only dormant ones."""
+        reply = await _continued(process, state_id, names, config)
+        return msgspec.structs.replace(reply, goals=_told_apart(reply.goals))
 
     async def verdict(self, process: LeanProcess, state_id: int, config: LeanConfig) -> Verdict:
         """A first filter from the root's flags. No kernel has seen the proof yet, and no axiom is known."""
@@ -287,6 +319,23 @@ def entries(partial: Sequence[msgspec.Raw]) -> list[TacticReply]:
         return [decode(entry, TacticReply) for entry in partial]
     except msgspec.DecodeError as error:
         raise ProtocolError(f"an entry of Lean's partial reply cannot be read: {error}") from error
+
+
+async def _continued(process: LeanProcess, state_id: int, names: Sequence[str], config: LeanConfig) -> ContinueReply:
+    payload = {"target": state_id, "goals": list(names)}
+    _, reply = await process.request("goal.continue", payload, ContinueReply, timeout_s=config.request_timeout_s)
+    return reply
+
+
+def _told_apart(goals: Sequence[WireGoal]) -> list[WireGoal]:
+    """Goals with keys and groups, which Pantograph does not give: apart when no goal of the state has a metavariable in it.
+
+    With one in any of them it cannot be told here which goals it ties together, so then all are one group.
+    """
+    keyed = [with_key(goal) for goal in goals]
+    if any(goal.key is None for goal in keyed):
+        return keyed
+    return [msgspec.structs.replace(goal, group=place) for place, goal in enumerate(keyed)]
 
 
 def _header_of(target: Target) -> str:

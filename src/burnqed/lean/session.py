@@ -42,10 +42,16 @@ class Empty(Wire, frozen=True):
 
 @dataclass(frozen=True)
 class _Origin:
-    """How a state came to be: from which state, by which tactic; the start has neither."""
+    """How a state came to be: from which state, by which tactic, or as that state with only some of its goals.
+
+    The start has no parent. ``goals`` are the names that Lean has for the state's own goals, ``only`` those to which the
+    parent's were cut down.
+    """
 
     parent: StateRef | None
     tactic: str
+    goals: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 class PooledSession:
@@ -70,12 +76,14 @@ class PooledSession:
     async def start(self, target: Target) -> tuple[StateRef, ProofState]:
         """Open a theorem or a hole of a file; whatever the session held before is let go."""
         self._target = target
-        self._origins = [_Origin(None, "")]
+        self._origins = []
         self._server_ids = {}
         await self._refresh()
         for last_try in (False, True):
             try:
-                return StateRef(0), await self._open()
+                state = await self._open()
+                self._origins = [_Origin(None, "", _names(state))]
+                return StateRef(0), state
             except (BatchLost, ProtocolError) as error:
                 if last_try or _is_busy(error):
                     raise StatementRejected(
@@ -150,8 +158,30 @@ class PooledSession:
                     raise WorkerLost(f"a state could not be rebuilt in {_REBUILD_TRIES} tries: {error}") from error
         raise AssertionError("unreachable")
 
+    async def focus(self, ref: StateRef, goals: Sequence[int]) -> tuple[StateRef, ProofState]:
+        """The state with only these of its goals, by place. Raises LeanError when the server cannot do it."""
+        assert goals, "a state without goals would look finished"
+        names = self._origins[ref.index].goals
+        only = tuple(names[place] for place in goals)
+        failure = ""
+        for attempt in range(_REBUILD_TRIES):
+            server_id = await self._rebuilt(ref, alive=attempt > 0)
+            try:
+                reply = await self._dialect.focus(self.process, server_id, only, self._config)
+            except RequestFailed as error:
+                raise LeanError(f"this Lean cannot take the goals of a state apart: {error.desc}") from error
+            except (BatchLost, ProtocolError) as error:
+                failure = str(error)
+                await self._renew()
+            else:
+                state = proof_state(reply.goals)
+                return self._remember(_Origin(ref, "", _names(state), only), reply.next_state_id), state
+        raise WorkerLost(f"the goals of a state could not be taken apart in {_REBUILD_TRIES} tries: {failure}")
+
     async def verdict(self, ref: StateRef) -> Verdict:
         """The kernel's word on a finished state. Trouble of the process, again and again, is a refusal that says so."""
+        if self._is_part(ref):
+            return Verdict(False, "only some of the goals were proved, the others were put out of sight")
         failure = ""
         for attempt in range(3):
             server_id = await self._rebuilt(ref, alive=attempt > 0)
@@ -240,9 +270,12 @@ class PooledSession:
             if origin.parent is None:
                 await self._open()
                 continue
-            reply = await self._dialect.tactic(
-                self.process, self._server_ids[origin.parent.index], origin.tactic, self._config
-            )
+            parent_id = self._server_ids[origin.parent.index]
+            if origin.only:
+                continued = await self._dialect.focus(self.process, parent_id, origin.only, self._config)
+                self._server_ids[step.index] = continued.next_state_id
+                continue
+            reply = await self._dialect.tactic(self.process, parent_id, origin.tactic, self._config)
             if reply.next_state_id is None:
                 raise WorkerLost(f"a state could not be rebuilt: {origin.tactic!r} worked before and does not now")
             self._server_ids[step.index] = reply.next_state_id
@@ -253,11 +286,26 @@ class PooledSession:
         if reply.next_state_id is None or reply.goals is None or reply.has_sorry or reply.has_unsafe:
             kind, detail = refusal(reply)
             return Refused(kind, detail, lean_ms)
+        state = proof_state(reply.goals)
+        new = self._remember(_Origin(ref, tactic, _names(state)), reply.next_state_id if live else None)
+        return Stepped(new, state, lean_ms, suggestion(reply.messages))
+
+    def _remember(self, origin: _Origin, server_id: int | None) -> StateRef:
+        """A new state, and its number in the process if it lives there."""
         new = StateRef(len(self._origins))
-        self._origins.append(_Origin(ref, tactic))
-        if live:
-            self._server_ids[new.index] = reply.next_state_id
-        return Stepped(new, proof_state(reply.goals), lean_ms, suggestion(reply.messages))
+        self._origins.append(origin)
+        if server_id is not None:
+            self._server_ids[new.index] = server_id
+        return new
+
+    def _is_part(self, ref: StateRef) -> bool:
+        """Whether goals were put out of sight on the way to a state."""
+        at: StateRef | None = ref
+        while at is not None:
+            if self._origins[at.index].only:
+                return True
+            at = self._origins[at.index].parent
+        return False
 
     async def _refresh(self) -> None:
         """Replace a process that has served long enough, has grown too large, or holds what does not fit the target."""
@@ -268,6 +316,11 @@ class PooledSession:
     async def _renew(self) -> None:
         self._server_ids = {}
         self.process = await self._replace(self.process)
+
+
+def _names(state: ProofState) -> tuple[str, ...]:
+    """Lean's own names of the goals."""
+    return tuple(goal.id for goal in state.goals)
 
 
 def _answered(error: LeanError) -> list[TacticReply]:

@@ -6,6 +6,7 @@ stands. So a run that was killed loses the searches in flight and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import msgspec
 
 from burnqed.core.errors import BadInput, RunError
 from burnqed.core.files import Target
-from burnqed.core.theorem import Theorem
+from burnqed.core.tally import Tally
+from burnqed.core.theorem import Theorem, import_lines
 from burnqed.run.result import TheoremResult
 from burnqed.trajectory.files import append_line, drop_torn_line, whole_lines, write_text
 from burnqed.trajectory.writer import TrajectoryWriter, part_name
@@ -68,6 +70,12 @@ class RunFolder:
             results[result.name] = result
         return {name: r for name, r in results.items() if r.status != "error"}
 
+    def tell_troubles(self, tally: Tally) -> None:
+        """Put on record what was survived. Raises RunError when the disk does not take it."""
+        if tally.counts:
+            troubles = {kind: {"count": n, "example": tally.examples.get(kind, "")} for kind, n in tally.counts.items()}
+            write_text(self.path / "troubles.json", msgspec.json.format(msgspec.json.encode(troubles)).decode() + "\n")
+
     def record(self, result: TheoremResult, theorem: Target | None = None) -> None:
         """Put a theorem's outcome on record. Raises RunError when the disk does not take it."""
         if theorem is not None:
@@ -78,14 +86,25 @@ class RunFolder:
 
 
 def _decisive(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that decide what a search does, as one flat table. The input may grow between two starts."""
-    search = settings.get("search")
-    flat = dict(search) if isinstance(search, dict) else {}
-    return flat | {key: settings.get(key) for key in ("policy", "value")}
+    """The settings that decide what a search does, as one flat table. The input may grow between two starts.
+
+    How patiently a server is asked, and how many processes there are, does not decide anything.
+    """
+    config = settings.get("config")
+    decisive = {key: config.get(key) for key in ("search", "policy", "value")} if isinstance(config, dict) else {}
+    return {key: value for key, value in _flat(decisive, "") if ".endpoint." not in key}
+
+
+def _flat(tree: dict[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def lean_file(theorem: Theorem, proof: str) -> str:
     """A whole Lean file: imports, header, theorem."""
-    imports = "".join(f"import {m}\n" for m in theorem.imports if m != "Init")
+    imports = import_lines(theorem.imports)
     header = f"{theorem.header.strip()}\n\n" if theorem.header.strip() else ""
     return f"{imports}\n{header}{proof}\n"

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from burnqed.core.errors import LeanError, RunError, StatementRejected
+from burnqed.core.calibration import Calibration
+from burnqed.core.errors import LeanError, ModelError, ModelMismatch, RunError, StatementRejected
 from burnqed.core.files import Hole, Target
 from burnqed.core.outcome import SearchStatus
-from burnqed.core.ports import Clock, EventSink, Gate, LeanPool, TacticPolicy, ValueFn
+from burnqed.core.ports import Clock, EventSink, Gate, LeanPool, ProofWriter, TacticPolicy, ValueFn
+from burnqed.core.tally import Tally
 from burnqed.core.theorem import Theorem
 from burnqed.run.folder import RunFolder
 from burnqed.run.hole import HoleJudge
@@ -43,6 +45,10 @@ class Prover:
     events: EventSink
     clock: Clock
     folder: RunFolder
+    writer: ProofWriter | None = None
+    inside: Callable[[str], tuple[str, ...]] = lambda step: ()  # the steps inside a bullet of a whole proof
+    calibration: Calibration | None = None
+    tally: Tally = field(default_factory=Tally)
     canaries: CanaryRounds = field(default_factory=CanaryRounds)
     roots: tuple[str, ...] | None = EMBEDDED_ROOTS  # of the modules that a theorem may import; None = Lean decides
 
@@ -52,7 +58,7 @@ class Prover:
         """Prove what is not on record yet; results in the order of the entries, ``on_result`` as they come.
 
         Cancelling it loses the searches in flight and nothing else. Raises CanaryProved, and ends all searches, when
-        Lean proves something false.
+        Lean proves something false, and ModelMismatch when policy or value are not what they have to be.
         """
         done = self.folder.finished()
 
@@ -92,6 +98,10 @@ class Prover:
                     session=session,
                     policy=self.policy,
                     value=self.value,
+                    writer=self.writer,
+                    inside=self.inside,
+                    calibration=self.calibration,
+                    tally=self.tally,
                     judge=judge,
                     config=self.config,
                     events=self.events,
@@ -104,6 +114,12 @@ class Prover:
         except LeanError as error:
             self.folder.trajectory.drop(entry.name)
             return self._record(_result(entry, status="error", reason=f"Lean failed on {entry.name}: {error}"), None)
+        except ModelMismatch:
+            raise  # it would be the same for every theorem
+        except ModelError as error:
+            self.folder.trajectory.drop(entry.name)
+            reason = f"{entry.name} was given up, its policy or value failed: {error}"
+            return self._record(_result(entry, status="error", reason=reason), None)
         return self._record(_from_search(entry, found, judge.accepted_source), entry)
 
     def _record(self, result: TheoremResult, theorem: Target | None) -> TheoremResult:

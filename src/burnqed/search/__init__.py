@@ -1,1 +1,1 @@
-"""Best-first search over one graph of proof states. Read :mod:`burnqed.search.engine` first."""
+"""Search over one graph of proof states, with several rules for what comes next. Read :mod:`burnqed.search.engine` first."""

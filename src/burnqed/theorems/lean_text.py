@@ -6,6 +6,7 @@ What is cut out here is parsed by Lean itself before anything is proved; this on
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _COMMAND = re.compile(
     r"^(?:@\[|attribute\b|set_option\b|open\b|export\b|namespace\b|section\b|end\b|universe\b|variable\b|import\b|mutual\b"
@@ -21,28 +22,29 @@ _NAMED = re.compile(
     re.MULTILINE,
 )
 _OPEN, _CLOSE = "([{⟨", ")]}⟩"
+_QUIET = re.compile(r'--[^\n]*|/-|"(?:[^"\\]|\\.?)*"?', re.DOTALL)
+"""A line comment, the beginning of a block comment, or a whole string literal."""
+_COMMENT_EDGE = re.compile(r"/-|-/")
+_STRUCTURE = re.compile(r"[(\[{⟨)\]}⟩]|:=|(?<![\w.'])(?:let|have)(?![\w'])")
 
 
 def masked(text: str) -> str:
     """The text with comments and string literals blanked out, every other character in its place."""
-    out = list(text)
-    i = 0
-    while i < len(text):
-        if text.startswith("--", i):
-            end = text.find("\n", i)
-            end = len(text) if end < 0 else end
-        elif text.startswith("/-", i):
-            end = _comment_end(text, i)
-        elif text[i] == '"':
-            end = _string_end(text, i)
-        else:
-            i += 1
-            continue
-        for j in range(i, end):
-            if out[j] != "\n":
-                out[j] = " "
-        i = end
+    out: list[str] = []
+    at = 0
+    for start, end in quiet_spans(text):
+        out += (text[at:start], "\n".join(" " * len(line) for line in text[start:end].split("\n")))
+        at = end
+    out.append(text[at:])
     return "".join(out)
+
+
+def quiet_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where comments and string literals stand, from start to end; a string literal begins with ``"``."""
+    at = 0
+    while m := _QUIET.search(text, at):
+        at = _comment_end(text, m.start()) if m[0] == "/-" else m.end()
+        yield m.start(), at
 
 
 def command_starts(text: str) -> list[int]:
@@ -66,16 +68,22 @@ def declared(text: str) -> tuple[list[str], list[str]]:
 
 
 def body_start(command: str) -> int | None:
-    """The index of the ``:=`` that separates a statement from its proof; None when there is none."""
-    blank = masked(command)
-    depth = 0
-    for i, c in enumerate(blank):
-        if c in _OPEN:
+    """The index of the ``:=`` that separates a statement from its proof; None when there is none.
+
+    A ``let`` or ``have`` in the statement has a ``:=`` of its own.
+    """
+    depth = bound = 0
+    for m in _STRUCTURE.finditer(masked(command)):
+        if m[0] in _OPEN:
             depth += 1
-        elif c in _CLOSE:
+        elif m[0] in _CLOSE:
             depth -= 1
-        elif depth == 0 and blank.startswith(":=", i):
-            return i
+        elif depth == 0 and m[0] != ":=":
+            bound += 1
+        elif depth == 0 and bound:
+            bound -= 1
+        elif depth == 0:
+            return m.start()
     return None
 
 
@@ -86,26 +94,9 @@ def is_sorry(body: str) -> bool:
 
 def _comment_end(text: str, start: int) -> int:
     """Past the end of a block comment; they nest."""
-    depth, i = 0, start
-    while i < len(text):
-        if text.startswith("/-", i):
-            depth, i = depth + 1, i + 2
-        elif text.startswith("-/", i):
-            depth, i = depth - 1, i + 2
-            if depth == 0:
-                return i
-        else:
-            i += 1
-    return len(text)
-
-
-def _string_end(text: str, start: int) -> int:
-    i = start + 1
-    while i < len(text):
-        if text[i] == "\\":
-            i += 2
-        elif text[i] == '"':
-            return i + 1
-        else:
-            i += 1
+    depth = 0
+    for m in _COMMENT_EDGE.finditer(text, start):
+        depth += 1 if m[0] == "/-" else -1
+        if depth == 0:
+            return m.end()
     return len(text)

@@ -13,12 +13,13 @@ from pathlib import Path
 import msgspec
 
 from burnqed.core.errors import BadInput
-from burnqed.core.theorem import DEFAULT_IMPORTS, Theorem
+from burnqed.core.theorem import CORE_ROOTS, DEFAULT_IMPORTS, Theorem
 from burnqed.theorems.lean_text import body_start, command_starts, is_sorry, masked
 
 _DECLARATION = re.compile(r"^(?:(?:private|protected|nonrec)\s+)*(theorem|lemma|example)\b\s*", re.DOTALL)
 _NAME = re.compile(r"[^\s:({\[⦃.]+(?:\.[^\s:({\[⦃.]+)*")
 _IMPORT = re.compile(r"^(?:public\s+)?import\s+(.+)$", re.MULTILINE)
+_PRELUDE = re.compile(r"^prelude\b.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,10 @@ def _is_file(text: str) -> bool:
 
 
 def read_jsonl(content: str, *, source: str) -> list[Entry]:
-    """One object a line: ``statement`` (``theorem … := by sorry`` or a proposition); ``name`` and ``header`` optional."""
+    """One object a line: ``statement`` (``theorem … := by sorry`` or a proposition); ``name`` and ``header`` optional.
+
+    ``imports``, a list of modules, is optional too; without it the header's import lines say.
+    """
     entries: list[Entry] = []
     seen: dict[str, int] = {}
     # Not splitlines(): U+2028 and its like may stand inside a JSON text.
@@ -170,7 +174,7 @@ def exported_proof(content: str, *, source: str) -> tuple[Theorem, str]:
     begin = limit.start() if limit else starts[at]
     before = content[:begin]
     imports = _imports(masked(before))
-    header = _IMPORT.sub("", before).strip()
+    header = _without_imports(before)
     proof = content[begin:].strip().replace(pieces[at][:body].rstrip(), statement.signature, 1)
     return dataclasses.replace(statement, header=header, imports=imports), proof
 
@@ -182,8 +186,20 @@ def _commands(content: str) -> tuple[list[int], list[str]]:
 
 
 def _imports(text: str) -> tuple[str, ...]:
-    """The modules that a text imports; the usual ones when it says nothing."""
-    return tuple(m for line in _IMPORT.findall(text) for m in line.split()) or DEFAULT_IMPORTS
+    """The modules that a text imports; the usual ones when it says nothing.
+
+    A file imports ``Init`` by itself unless it says ``prelude``. What is not Lean's own brings it along.
+    """
+    modules = tuple(m for line in _IMPORT.findall(text) for m in line.split())
+    if not modules:
+        return DEFAULT_IMPORTS
+    silent = "Init" not in modules and all(m.split(".")[0] in CORE_ROOTS for m in modules)
+    return ("Init", *modules) if silent and not _PRELUDE.search(text) else modules
+
+
+def _without_imports(header: str) -> str:
+    """A header without its import lines, which are kept apart."""
+    return _IMPORT.sub("", _PRELUDE.sub("", header)).strip()
 
 
 def _declaration_in(piece: str) -> int | None:
@@ -208,10 +224,14 @@ def _json_entry(line: str, where: str, *, default_name: str) -> Entry:
         return BadEntry(name, f"{where}: `statement` is missing or not a text")
     if not isinstance(header, str):
         return BadEntry(name, f"{where}: `header` must be a text")
-    imports = _imports(header)
-    return _statement(
-        statement, name=name, header=_IMPORT.sub("", header).strip(), imports=imports, source=where, keep_name=True
-    )
+    try:
+        imports = msgspec.convert(row["imports"], tuple[str, ...]) if "imports" in row else _imports(header)
+    except msgspec.ValidationError:
+        return BadEntry(name, f"{where}: `imports` must be a list of module names")
+    if not imports or not all(imports):
+        return BadEntry(name, f"{where}: `imports` must name at least one module")
+    header = _without_imports(header)
+    return _statement(statement, name=name, header=header, imports=imports, source=where, keep_name=True)
 
 
 def _statement(

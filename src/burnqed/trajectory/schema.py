@@ -1,10 +1,16 @@
-"""Columns of the trajectory files. A change of them is a new VERSION."""
+"""Columns of the trajectory files. A change of them is a new VERSION.
+
+2: ``policy_term`` and ``value_term`` of nodes; edges with the outcome ``part``. Files of version 1 lack both.
+"""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
+
+METADATA_KEY = b"burnqed.trajectory"
+"""Under which a file's metadata has its version."""
 
 NODES = pa.schema(
     [
@@ -15,11 +21,13 @@ NODES = pa.schema(
         ("state", pa.string()),
         ("num_goals", pa.int32()),
         ("path_logprob_nats", pa.float64()),
-        ("energy", pa.float64()),  # null for finished states, which are never scored
+        ("energy", pa.float64()),  # null for finished and for split states, which are never scored
         ("priority", pa.float64()),
         ("finished", pa.bool_()),
+        ("policy_term", pa.float64()),  # the two terms of the priority, weighted; null where the energy is
+        ("value_term", pa.float64()),
     ],
-    metadata={"burnqed.trajectory": str(VERSION)},
+    metadata={METADATA_KEY: str(VERSION)},
 )
 
 EDGES = pa.schema(
@@ -30,10 +38,13 @@ EDGES = pa.schema(
         ("tactic", pa.string()),
         ("logprob_nats", pa.float64()),
         ("num_tokens", pa.int32()),
-        ("outcome", pa.string()),  # "stepped" or the kind of refusal
+        (
+            "outcome",
+            pa.string(),
+        ),  # "stepped", the kind of refusal, or "part": no tactic, the child is a part of the state
         ("detail", pa.string()),
         ("child", pa.int32()),  # null when it led nowhere that was kept
         ("lean_ms", pa.float64()),
     ],
-    metadata={"burnqed.trajectory": str(VERSION)},
+    metadata={METADATA_KEY: str(VERSION)},
 )

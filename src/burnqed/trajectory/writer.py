@@ -15,9 +15,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from burnqed.core.events import Event, NodeAdded, TacticApplied
+from burnqed.core.events import Event, NodeAdded, StateSplit, TacticApplied
 from burnqed.trajectory.files import whole_file
 from burnqed.trajectory.schema import EDGES, NODES
+
+_PART = {"tactic": "", "logprob_nats": 0.0, "num_tokens": 0, "outcome": "part", "lean_ms": 0.0}
+"""What stands in the row of an edge from a split state to one of its parts, where nothing was tried."""
 
 
 class TrajectoryWriter:
@@ -35,6 +38,20 @@ class TrajectoryWriter:
         elif isinstance(event, TacticApplied):
             rows = self._edges.setdefault(event.theorem, [])
             rows.append({**asdict(event), "order": len(rows)})
+        elif isinstance(event, StateSplit):
+            rows = self._edges.setdefault(event.theorem, [])
+            for child, places in event.parts:
+                goals = " ".join(map(str, places))
+                rows.append(
+                    {
+                        **_PART,
+                        "theorem": event.theorem,
+                        "node": event.node,
+                        "child": child,
+                        "detail": goals,
+                        "order": len(rows),
+                    }
+                )
 
     def write(self, theorem: str) -> None:
         """Write the part files of a theorem. Raises RunError when they cannot be written."""
