@@ -16,7 +16,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 ANY = frozenset(
     {"core", "policy", "value", "trajectory", "lean", "theorems", "verify", "search", "testing", "run", "observe"}
-    | {"prompts", "models", "joint", "remote", "serve", "assemble"}
+    | {"prompts", "models", "joint", "remote", "serve", "assemble", "data"}
 )
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "core": frozenset(),
@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "serve": frozenset({"core", "prompts", "models", "joint"}),
     "verify": frozenset({"core", "lean"}),
     "run": frozenset({"core", "search", "verify", "trajectory", "theorems"}),
+    "data": frozenset({"core", "lean", "prompts", "theorems", "trajectory"}),
     "assemble": frozenset({"core", "prompts", "remote", "models", "joint", "policy", "value", "search", "lean"}),
     # composition roots: they choose the parts, and nobody imports them
     "cli": ANY - {"testing"},

@@ -24,7 +24,7 @@ from burnqed.run.prove import Prover
 from burnqed.search.config import SearchConfig
 from burnqed.testing.fakes import FakeLean, ManualClock
 from burnqed.theorems.read import read_input
-from burnqed.value.size import SizeValue
+from burnqed.value.trivial import TRIVIAL, TrivialValue
 
 pytestmark = pytest.mark.lean
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -39,7 +39,7 @@ async def run(pool: WorkerPool, folder: Path) -> list[tuple[object, ...]]:
         pool=pool,
         gate=FakeLean({}),
         policy=MenuPolicy(load_menu(None)),
-        value=SizeValue(),
+        value=TrivialValue(TRIVIAL["size"]),
         config=SearchConfig(max_nodes=8),
         events=FanOut(out.trajectory),
         clock=ManualClock(),

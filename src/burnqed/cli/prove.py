@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import os
 import secrets
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from burnqed import __version__
+from burnqed.assemble.shorthand import POLICY_FORMS, VALUE_FORMS, policy_settings, value_settings
+from burnqed.assemble.sources import load_config
 from burnqed.cli.install_bar import ensure_lean
 from burnqed.cli.native_side import NativeSide
 from burnqed.cli.proving import Outcome, ProofRun, fill_file, prove_entries
 from burnqed.core.errors import BadInput
-from burnqed.lean.config import LeanConfig, native_lean_config
+from burnqed.lean.config import native_lean_config
 from burnqed.lean.embedded.programs import COMPLETE, PROVER
 from burnqed.policy.menu import load_menu
+from burnqed.prompts.formats import FORMATS
 from burnqed.run.fill import FilledFile
 from burnqed.run.folder import RunFolder
 from burnqed.run.result import exit_status
@@ -39,15 +43,47 @@ def prove(
             help="A statement, a .lean file with `sorry` in it, or a .jsonl file (`name`, `statement`).",
         ),
     ],
-    seconds: Annotated[float, typer.Option(min=0.1, help="Wall time for each theorem.")] = _DEFAULT.max_seconds,
-    nodes: Annotated[int, typer.Option(min=1, help="States to expand for each theorem.")] = _DEFAULT.max_nodes,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Wall time for each theorem.", show_default=f"{_DEFAULT.max_seconds:g}"),
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(min=1, help="States to expand for each theorem.", show_default=str(_DEFAULT.max_nodes))
+    ] = None,
     workers: Annotated[
-        int, typer.Option(min=0, help="Lean processes at once; 0 = ¾ of the cores, as memory allows.")
-    ] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+        int | None,
+        typer.Option(min=0, help="Lean processes at once; 0 = ¾ of the cores, as memory allows.", show_default="0"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.", show_default="0")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help=f"Who proposes tactics: {POLICY_FORMS}.", show_default="menu")
+    ] = None,
+    prompt_format: Annotated[
+        str | None,
+        typer.Option(
+            help=f"How states are put to a model: {', '.join(FORMATS)}.", show_default="markers, if it has them"
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Completions that a model draws for a state.", show_default="16")
+    ] = None,
+    mix_menu: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=0.99, help="Share of the menu's candidates beside a model's.", show_default="0"),
+    ] = None,
+    value: Annotated[str | None, typer.Option(help=f"Who judges states: {VALUE_FORMS}.", show_default="size")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="best-first, puct or and-or.", show_default=_DEFAULT.strategy)
+    ] = None,
+    menu: Annotated[Path | None, typer.Option(help="A tactic menu of your own instead of the built-in one.")] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="A TOML file with settings; `burnqed config` prints them all.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as search.max_depth=20.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/DATE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    menu: Annotated[Path | None, typer.Option(help="A tactic menu of your own instead of the built-in one.")] = None,
     write: Annotated[
         bool,
         typer.Option("--write", help="Put the proofs into the .lean file itself; else a copy is in the run folder."),
@@ -66,6 +102,8 @@ def prove(
 
     Of a .lean file every `sorry` is proved where it stands, also inside proofs; nothing else in it is changed.
 
+    Settings come from --config, then BURNQED_SECTION__KEY in the environment, then flags; the later wins.
+
     Exit status: 0 all proved, 1 some not, 2 bad input, 130 after Ctrl-C. What was found is in the run folder.
 
     Examples:
@@ -75,35 +113,51 @@ def prove(
 
       burnqed prove examples/core.jsonl --json --out runs/core
 
+      burnqed prove examples/core.jsonl --policy models/mine --value models/mine/head --mix-menu 0.2
+
+      burnqed prove examples/core.jsonl --policy sglang:http://127.0.0.1:30000 --prompt-format deepseek-tactic
+
     """
     native = NativeSide.found(project, pantograph) if project or pantograph else None
     text = None if native else read_file_text(what)
     entries: list[Entry] = [] if text is not None else read_input(what)
-    rules = load_menu(menu)
     if resume and out is None:
         raise BadInput("--resume needs --out with the folder of the run to go on with")
     if write and text is None:
         raise BadInput("--write needs a .lean file whose sorries are to be filled")
-    config = SearchConfig(max_nodes=nodes, max_seconds=seconds, seed=seed)
-    path = out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    settings = {
-        "burnqed": __version__,
-        "input": what,
-        "search": config.model_dump(),
-        "policy": f"menu {menu or ''}".strip(),
-        "value": "size",
+    flags = {
+        "search.max_seconds": seconds,
+        "search.max_nodes": nodes,
+        "search.seed": seed,
+        "search.strategy": strategy,
+        "lean.workers": workers,
+        "policy.menu": menu,
+        "policy.menu_share": mix_menu,
+        "policy.prompt_format": prompt_format,
+        "policy.sampling.samples": samples,
+        **(policy_settings(policy) if policy else {}),
+        **(value_settings(value) if value else {}),
     }
+    config = load_config(
+        file=config_file,
+        environment=os.environ,
+        flags={key: given for key, given in flags.items() if given is not None},
+        assignments=assignments or (),
+    )
+    rules = load_menu(config.policy.menu)
+    path = out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    settings: dict[str, Any] = {"burnqed": __version__, "input": what, "config": config.model_dump(mode="json")}
     if native:
         settings["lean"] = native.told
         entries = native.with_imports(entries)
+        config = config.model_copy(update={"lean": native_lean_config(config.lean.workers)})
     # Before the folder: an installation that fails leaves no empty run behind.
     lean = native or ensure_lean(programs=[PROVER if text is None else COMPLETE])
     run = ProofRun(
         rules=rules,
         config=config,
-        lean_config=native_lean_config(workers) if native else LeanConfig(workers=workers),
         lean=lean,
-        open_folder=lambda: RunFolder.resume(path, settings) if resume else RunFolder.create(path, settings),
+        open_folder=lambda about: (RunFolder.resume if resume else RunFolder.create)(path, settings | about),
         as_json=as_json,
     )
     outcome = asyncio.run(prove_entries(run, entries) if text is None else fill_file(run, text, what))
@@ -128,6 +182,8 @@ def _summary(outcome: Outcome) -> None:
     errors = sum(r.status == "error" for r in outcome.results)
     bad = f", {errors} could not be tried" if errors else ""
     print(f"{proved} of {outcome.total} proved{bad}. On record in {outcome.folder}", file=sys.stderr)
+    if outcome.troubles:
+        print(f"Survived on the way: {outcome.troubles} ({outcome.folder}/troubles.json)", file=sys.stderr)
 
 
 def _keep(filled: FilledFile, source: Path, before: str, folder: Path, *, write: bool, as_json: bool) -> bool:

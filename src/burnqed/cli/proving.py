@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from burnqed.assemble.config import RunConfig
+from burnqed.assemble.parts import Parts, open_parts
 from burnqed.cli.native_side import NativeSide
 from burnqed.cli.screen import ProveScreen
 from burnqed.core.errors import StatementRejected
 from burnqed.core.files import Hole
 from burnqed.core.ports import Gate
-from burnqed.lean.config import LeanConfig
 from burnqed.lean.embedded.install import EmbeddedLean
 from burnqed.lean.embedded.programs import COMPLETE, PROVER
 from burnqed.lean.embedded.server import spawner
 from burnqed.lean.pool import WorkerPool
 from burnqed.observe.fan_out import FanOut
 from burnqed.policy.menu import MenuPolicy, Rule
+from burnqed.prompts.steps import inside_bullet
 from burnqed.run.fill import FilledFile, fill, holes
 from burnqed.run.folder import RunFolder
 from burnqed.run.prove import EMBEDDED_ROOTS, Prover
 from burnqed.run.result import TheoremResult
-from burnqed.search.config import SearchConfig
 from burnqed.theorems.lean_text import declared
 from burnqed.theorems.read import BadEntry, Entry
-from burnqed.value.size import SizeValue
 from burnqed.verify.gate import FreshProcessGate
 
 _LEMMAS = 20
@@ -48,16 +48,15 @@ class MonotonicClock:
 
 @dataclass(frozen=True)
 class ProofRun:
-    """What a run is made of. ``open_folder`` is called when it is known that there is something to do.
+    """What a run is made of. ``lean`` is the embedded Lean, or a native one.
 
-    ``lean`` is the embedded Lean, or a native one.
+    ``open_folder`` is called when it is known that there is something to do, with what there is to say of the models.
     """
 
     rules: Sequence[Rule]
-    config: SearchConfig
-    lean_config: LeanConfig
+    config: RunConfig
     lean: EmbeddedLean | NativeSide
-    open_folder: Callable[[], RunFolder]
+    open_folder: Callable[[dict[str, Any]], RunFolder]
     as_json: bool
 
 
@@ -70,6 +69,7 @@ class Outcome:
     folder: Path
     interrupted: bool
     filled: FilledFile | None = None
+    troubles: str = ""
 
 
 async def prove_entries(run: ProofRun, entries: Sequence[Entry]) -> Outcome:
@@ -94,11 +94,11 @@ async def _lean(
     run: ProofRun, *, complete: bool, entries: Sequence[Entry] = ()
 ) -> AsyncIterator[tuple[WorkerPool, Gate]]:
     if isinstance(run.lean, NativeSide):
-        async with run.lean.opened(entries, run.lean_config) as parts:
+        async with run.lean.opened(entries, run.config.lean) as parts:
             yield parts
         return
-    spawn = spawner(run.lean, run.lean_config, program=COMPLETE if complete else PROVER)
-    async with WorkerPool(spawn, run.lean_config) as pool, FreshProcessGate(spawn) as gate:
+    spawn = spawner(run.lean, run.config.lean, program=COMPLETE if complete else PROVER)
+    async with WorkerPool(spawn, run.config.lean) as pool, FreshProcessGate(spawn) as gate:
         gate.prepare()
         yield pool, gate
 
@@ -110,7 +110,14 @@ async def _prove(
     entries: Sequence[Entry | Hole],
     text: str | None,
 ) -> Outcome:
-    folder = run.open_folder()
+    async with open_parts(run.config, menu=_menu(run.rules, text)) as parts:
+        return await _search(run, parts, pool, gate, entries, text)
+
+
+async def _search(
+    run: ProofRun, parts: Parts, pool: WorkerPool, gate: Gate, entries: Sequence[Entry | Hole], text: str | None
+) -> Outcome:
+    folder = run.open_folder(parts.about)
     screen = ProveScreen(len(entries), enabled=not run.as_json and sys.stderr.isatty())
     outcome = Outcome([], len(entries), folder.path, False)
 
@@ -125,9 +132,13 @@ async def _prove(
     prover = Prover(
         pool=pool,
         gate=gate,
-        policy=_menu(run.rules, text),
-        value=SizeValue(),
-        config=run.config,
+        policy=parts.policy,
+        value=parts.value,
+        writer=parts.writer,
+        inside=inside_bullet,
+        calibration=parts.calibration,
+        tally=parts.tally,
+        config=parts.search,
         events=FanOut(folder.trajectory, screen),
         clock=MonotonicClock(),
         folder=folder,
@@ -141,10 +152,14 @@ async def _prove(
             found = [e for e in entries if isinstance(e, Hole | BadEntry)]
             outcome.filled = await fill(prover, text, found, on_result)
 
-    with screen:
-        task = asyncio.ensure_future(work())
-        with _cancelled_by_ctrl_c(task), contextlib.suppress(asyncio.CancelledError):
-            await task
+    try:
+        with screen:
+            task = asyncio.ensure_future(work())
+            with _cancelled_by_ctrl_c(task), contextlib.suppress(asyncio.CancelledError):
+                await task
+    finally:
+        folder.tell_troubles(parts.tally)
+    outcome.troubles = parts.tally.told()
     outcome.interrupted = task.cancelled()
     return outcome
 

@@ -23,8 +23,8 @@ def fitted_prompt(
     the first goal's hypotheses, oldest first, then the middle of its target. Raises ModelError when even that is too long.
     """
     text = form.prompt(state)
-    # A token is at least one byte: most prompts need no counting.
-    if len(text.encode()) <= limit or tokens(text) <= limit:
+    # A token is at least one byte, and a beginning-of-text token may come on top: most prompts need no counting.
+    if len(text.encode()) < limit or tokens(text) <= limit:
         return text
     tally.count(CUT, state.text)
 

@@ -105,8 +105,9 @@ class DeepSeekTactic:
         return _CHAT.format(body=f"/- tactic state:\n{_in_comment(state.text)}\n-/\nexample := by")
 
     def completion(self, answer: str) -> str:
-        """The tactic, indented under ``by``, and the closing fence."""
-        return f"{_indented(answer)}\n{_FENCE}"
+        """The tactic, indented under ``by``, without empty lines (one of them ends an answer), and the closing fence."""
+        lines = [line for line in _indented(answer).splitlines() if line]
+        return "\n".join([*lines, _FENCE])
 
     def read(self, written: str) -> str:
         """What stands before the fence or an empty line, its indentation taken back."""

@@ -6,7 +6,8 @@ import re
 
 from burnqed.core.tactic import normalise
 
-_CONTINUES = re.compile(r"^(\||with\b|at\b|using\b|then\b|else\b|<;>|\)|\]|⟩|\})")
+_CONTINUES = re.compile(r"^([|⟨⟩)\]}=∧∨→↔←,:;<>+*/^]|_\s|(with|at|using|then|else|from|by|fun)\b)")
+_CHARACTER = re.compile(r"""'\\?"'""")  # the character " as Lean writes it, which begins no string
 _BULLET = re.compile(r"^[·.] ?")
 
 
@@ -51,11 +52,17 @@ def _without_comments(text: str) -> str:
         elif two == "/-" or (depth and two == "-/"):
             depth += 1 if two == "/-" else -1
             step = 2
+            if not depth and (not out or out[-1] == "\n"):
+                # What stands behind a comment at the beginning of a line is not indented by it.
+                step += len(text[at + 2 :]) - len(text[at + 2 :].lstrip(" "))
         elif depth:
             step = 1
         elif two == "--":
             end = text.find("\n", at)
             step = (len(text) if end < 0 else end) - at
+        elif character := _CHARACTER.match(text, at):
+            out.append(character.group())
+            step = len(character.group())
         else:
             in_string = text[at] == '"'
             out.append(text[at])

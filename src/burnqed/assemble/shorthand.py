@@ -1,0 +1,42 @@
+"""What `--policy` and `--value` say in a word, as settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from burnqed.core.errors import BadInput
+from burnqed.value.trivial import TRIVIAL
+
+_URL = ("http://", "https://")
+POLICY_FORMS = "menu, menu:FILE, a model folder, sglang:URL or openai:URL"
+VALUE_FORMS = f"{', '.join(TRIVIAL)}, a head folder, or server:URL"
+
+
+def policy_settings(text: str) -> dict[str, object]:
+    """Settings for one of :data:`POLICY_FORMS`. Raises BadInput for anything else."""
+    kind, _, rest = text.partition(":")
+    if text == "menu":
+        return {"policy.kind": "menu"}
+    if kind == "menu":
+        return {"policy.kind": "menu", "policy.menu": rest}
+    if kind in ("sglang", "openai") and rest.startswith(_URL):
+        return {"policy.kind": kind, "policy.url": rest}
+    if text.startswith(_URL):
+        raise BadInput(f"--policy {text}: say which kind of server it is, sglang:{text} or openai:{text}")
+    if Path(text).is_dir():
+        return {"policy.kind": "model", "policy.model": text}
+    raise BadInput(f"--policy {text}: there is no such folder; a policy is {POLICY_FORMS}")
+
+
+def value_settings(text: str) -> dict[str, object]:
+    """Settings for one of :data:`VALUE_FORMS`. Raises BadInput for anything else."""
+    kind, _, rest = text.partition(":")
+    if text in TRIVIAL:
+        return {"value.kind": text}
+    if kind == "server" and rest.startswith(_URL):
+        return {"value.kind": "server", "value.url": rest}
+    if text.startswith(_URL):
+        return {"value.kind": "server", "value.url": text}
+    if Path(text).is_dir():
+        return {"value.kind": "head", "value.head": text}
+    raise BadInput(f"--value {text}: there is no such folder; a value is {VALUE_FORMS}")

@@ -1,0 +1,163 @@
+"""Where settings come from: defaults, then a TOML file, then the environment, then flags; the later wins.
+
+Every value remembers its origin, so that a wrong one is named with the place where it stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from burnqed.assemble.config import RunConfig
+from burnqed.core.errors import BadInput
+
+PREFIX = "BURNQED_"
+_BETWEEN = "__"
+
+Key = tuple[str, ...]
+
+
+def load_config(
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, object],
+    assignments: Sequence[str] = (),
+) -> RunConfig:
+    """The effective configuration. Raises BadInput that names key and origin of what is wrong.
+
+    ``environment`` is looked through for ``BURNQED_SECTION__KEY``; ``flags`` are dotted keys (``search.max_nodes``);
+    ``assignments`` are texts ``search.max_nodes=10``.
+    """
+    settings: dict[Key, tuple[object, str]] = {}
+    if file is not None:
+        settings |= {key: (value, str(file)) for key, value in _leaves(_read_toml(file))}
+    for name, text in sorted(environment.items()):
+        if name.startswith(PREFIX) and _BETWEEN in name:
+            key = tuple(name.removeprefix(PREFIX).lower().split(_BETWEEN))
+            settings[key] = (_from_text(text), f"the environment variable {name}")
+    for dotted, flag in flags.items():
+        settings[tuple(dotted.split("."))] = (flag, "the command line")
+    for text in assignments:
+        dotted, equals, given = text.partition("=")
+        if not equals:
+            raise BadInput(f"--set {text}: it is KEY=VALUE, such as --set search.max_nodes=100")
+        settings[tuple(dotted.strip().split("."))] = (_from_text(given.strip()), f"--set {text}")
+    nested: dict[str, Any] = {}
+    for key, (value, origin) in settings.items():
+        _check_key(key, origin)
+        _put(nested, key, value)
+    try:
+        return RunConfig.model_validate(nested)
+    except ValidationError as error:
+        raise BadInput(_sentence(error, settings)) from None
+
+
+def as_toml(config: RunConfig) -> str:
+    """The configuration as a TOML file, every key with its description; what it prints can be read back."""
+    lines = ["# Every setting of burnqed, with its value. Keep what you change; the rest has these defaults."]
+    for section, name in _sections(config, ()):
+        lines += ["", f"[{'.'.join(name)}]"] if name else []
+        for key, info in type(section).model_fields.items():
+            value = getattr(section, key)
+            if isinstance(value, BaseModel):
+                continue
+            lines.append(f"# {info.description}")
+            if value is None or isinstance(value, SecretStr):
+                lines.append(f"# {key} = {'(not set)' if not value else '(not shown)'}")
+            else:
+                lines.append(f"{key} = {_toml_value(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{path}: there is no such configuration file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: the configuration file cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path}: this is not TOML: {error}") from error
+
+
+def _leaves(tree: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, object]]:
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*above, name))
+        else:
+            yield (*above, name), value
+
+
+def _from_text(text: str) -> object:
+    """Lists and tables in JSON; all else as it stands, for the setting's own type to read."""
+    if text[:1] in "[{" and text:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _check_key(key: Key, origin: str) -> None:
+    """Every part of a key must be a field, the last one a value and not a section."""
+    model: type[BaseModel] = RunConfig
+    for depth, part in enumerate(key):
+        if part not in model.model_fields:
+            close = difflib.get_close_matches(part, model.model_fields, n=1)
+            where = ".".join(key[:depth])
+            hint = f"; did you mean {'.'.join((*key[:depth], close[0]))}?" if close else ""
+            there = f"; {where or 'a configuration'} has {', '.join(model.model_fields)}"
+            raise BadInput(f"{origin}: unknown key {'.'.join(key)}{hint or there}")
+        kind = model.model_fields[part].annotation
+        last = depth == len(key) - 1
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            if last:
+                raise BadInput(f"{origin}: {'.'.join(key)} is a section, not a value")
+            model = kind
+        elif not last:
+            raise BadInput(
+                f"{origin}: unknown key {'.'.join(key)}; {'.'.join(key[: depth + 1])} is a value, not a section"
+            )
+
+
+def _put(nested: dict[str, Any], key: Key, value: object) -> None:
+    for part in key[:-1]:
+        nested = nested.setdefault(part, {})
+    nested[key[-1]] = value
+
+
+def _sentence(error: ValidationError, settings: Mapping[Key, tuple[object, str]]) -> str:
+    """The first thing that is wrong, in one sentence."""
+    first = error.errors(include_url=False)[0]
+    place = tuple(str(part) for part in first["loc"])
+    message = str(first["msg"]).removeprefix("Value error, ")
+    for length in range(len(place), 0, -1):
+        if place[:length] in settings:
+            value, origin = settings[place[:length]]
+            return f"{origin}: {'.'.join(place[:length])} = {value}: {message[:1].lower()}{message[1:]}"
+    return f"the configuration is not complete: {message}"
+
+
+def _sections(model: BaseModel, name: Key) -> Iterator[tuple[BaseModel, Key]]:
+    yield model, name
+    for key in type(model).model_fields:
+        value = getattr(model, key)
+        if isinstance(value, BaseModel):
+            yield from _sections(value, (*name, key))
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml_value(v) for v in value)}]"
+    return json.dumps(str(value), ensure_ascii=False)
