@@ -52,8 +52,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--spread", type=float, help="lengths vary by this share to both sides (default: 0.25; 7b: 0)")
     parser.add_argument("--batch", type=int, help="texts of a batch (default: 16, on a GPU 64)")
     parser.add_argument("--states", type=int, help="texts of a round (default: 12 batches)")
-    parser.add_argument("--clients", type=int, default=8, help="clients that wait for an answer before they ask again")
-    parser.add_argument("--per-request", type=int, help="texts of a request (default: a quarter of a batch)")
+    parser.add_argument(
+        "--per-request", type=int, default=8, help="texts of a request (a search scores eight at a time)"
+    )
+    parser.add_argument(
+        "--clients", type=int, help="clients, each waiting for its answer (default: as ask for four batches together)"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--client", help=argparse.SUPPRESS)
     parser.add_argument("--texts", help=argparse.SUPPRESS)
@@ -62,7 +66,7 @@ def arguments() -> argparse.Namespace:
     options.dtype = options.dtype or ("bfloat16" if on_gpu else "float32")
     options.batch = options.batch or (64 if on_gpu else 16)
     options.states = options.states or 12 * options.batch
-    options.per_request = options.per_request or max(1, options.batch // 4)
+    options.clients = options.clients or max(1, 4 * options.batch // options.per_request)
     if options.spread is None:
         options.spread = 0.0 if options.shape == "7b" else 0.25
     options.tokens = options.tokens or SHAPES[options.shape]["tokens"]
@@ -83,6 +87,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     # So many tokens that the server's batches are as large as those of the bare pass.
     encoder.max_batch_tokens = options.batch * statistics.mean(map(len, rows)).__ceil__()
     ready_s = time.perf_counter() - began
+    memory: dict[str, Any] = {}
+    if options.device.startswith("cuda"):
+        # What loading needed for a moment is told apart from what serving needs.
+        memory["making_peak_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
     bare(model, rows[-options.batch :], options.batch)
     expected = bare(model, rows, options.batch)[1]
@@ -98,7 +108,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         found = encoder.embed(rows)
         info = json.loads(get(server.url, "/model_info"))
     bare_rate, http_rate = (statistics.median(rates) for rates in zip(*rounds, strict=True))
-    memory: dict[str, Any] = {"server": info["memory_mb"]}
+    memory["server"] = info["memory_mb"]
     if options.device.startswith("cuda"):
         memory["torch_reserved_peak_mb"] = round(torch.cuda.max_memory_reserved() / 1e6, 1)
         memory["gpu"] = torch.cuda.get_device_name()

@@ -67,7 +67,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="keep the run folder here")
     args = parser.parse_args()
     rows = [json.loads(line) for line in args.file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    rows = [{"name": r["name"], "statement": r[args.field]} for r in rows if r.get(args.field)]
+    rows = [
+        {"name": r["name"], "statement": r[args.field], "header": r.get("header", "")}
+        for r in rows
+        if r.get(args.field)
+    ]
     lines = "\n".join(json.dumps(r) for r in rows)
     theorems = [t for t in read_jsonl(lines, source=str(args.file)) if isinstance(t, Theorem)]
     with tempfile.TemporaryDirectory() as folder:

@@ -78,6 +78,18 @@ async def test_a_model_and_a_head_that_share_it(menu, model, head):
         assert parts.search.value_weight == 2, "what was said counts"
 
 
+async def test_a_state_that_was_judged_is_not_read_again_to_propose_for_it(menu, model, head):
+    settings = ["policy.kind=model", f"policy.model={model}", "value.kind=head", f"value.head={head}"]
+    settings += ["policy.sampling.keep_unended=true", "policy.sampling.max_new_tokens=4"]
+    async with open_parts(config(*settings), menu=menu) as parts:
+        assert parts.model is not None
+        await parts.value.energies([(STATE, STATE), (OTHER, STATE)])
+        read = parts.model.savings.tokens_run
+        assert read > 0
+        await parts.policy.propose([STATE, OTHER], 16)
+        assert parts.model.savings.tokens_run == read
+
+
 async def test_a_mixture_has_both(menu, model):
     settings = ["policy.kind=model", f"policy.model={model}", "policy.menu_share=0.5"]
     settings += ["policy.sampling.keep_unended=true", "policy.sampling.max_new_tokens=4"]

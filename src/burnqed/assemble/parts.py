@@ -42,7 +42,7 @@ class Parts:
     """What searches run with.
 
     ``search`` has the weight that the value's calibration found, where the configuration names none; ``about`` says which
-    models they are, for the record of the run.
+    models they are, for the record of the run; ``model`` is the policy's, if it is in this process.
     """
 
     policy: TacticPolicy
@@ -52,6 +52,7 @@ class Parts:
     calibration: Calibration | None = None
     tally: Tally = field(default_factory=Tally)
     about: dict[str, Any] = field(default_factory=dict)
+    model: LanguageModel | None = None
 
 
 @contextlib.asynccontextmanager
@@ -68,7 +69,8 @@ async def open_parts(config: RunConfig, *, menu: MenuPolicy) -> AsyncIterator[Pa
             search = search.model_copy(update={"value_weight": calibration.value_weight})
             making.about["value"]["value_weight"] = search.value_weight
         about = {"models": making.about} if making.about else {}
-        yield Parts(policy, value, search, writer, calibration, making.tally, about)
+        model = making.shared[0] if making.shared else None
+        yield Parts(policy, value, search, writer, calibration, making.tally, about, model)
 
 
 class _Making:
@@ -78,9 +80,9 @@ class _Making:
         self.config = config
         self.tally = Tally()
         self.about: dict[str, Any] = {}
+        self.shared: tuple[LanguageModel, PromptFormat] | None = None
         self._stack = stack
         self._seed = config.search.seed
-        self._shared: tuple[LanguageModel, PromptFormat] | None = None
 
     async def policy(self, menu: MenuPolicy) -> Proposing:
         """The policy without the menu beside it, and the writer of whole proofs if one is asked for."""
@@ -109,8 +111,9 @@ class _Making:
         )
         form = model_format(policy.model, policy.prompt_format)
         model.check(form)
-        self._shared = (model, form)
+        self.shared = (model, form)
         self.about["policy"] = {"model": model.card(form).model, "prompt_format": form.name}
+        self._stack.callback(model.close)
         main = LocalPolicy(model, form, policy.sampling, seed=self._seed, tally=self.tally)
         if not self.config.search.whole_proofs:
             return main, None
@@ -144,8 +147,9 @@ class _Making:
 
         assert value.head is not None
         head = load_head(value.head)
-        if self._shared is not None and value.encoder in (None, self.config.policy.model):
-            model, form = self._shared
+        shares = self.shared is not None and value.encoder in (None, self.config.policy.model)
+        if self.shared is not None and shares:
+            model, form = self.shared
         else:
             assert value.encoder is not None
             model = LanguageModel.load(
@@ -159,6 +163,7 @@ class _Making:
             max_batch_tokens=value.batch_tokens,
             max_tokens=head.card.max_tokens,
             cache=EmbeddingCache(tally=self.tally),
+            keep=shares,
             tally=self.tally,
         )
         head.card.require(encoder.card, what=f"the energy head in {value.head}", accepted=value.accept)

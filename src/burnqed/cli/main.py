@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from burnqed.cli import lean, prove, verify
+from burnqed.cli import calibrate, config, data, lean, prove, serve, verify
 from burnqed.core.errors import BurnqedError
 
 app = typer.Typer(
@@ -19,7 +19,11 @@ app = typer.Typer(
 )
 app.command("prove")(prove.prove)
 app.command("verify")(verify.verify)
+app.command("calibrate")(calibrate.calibrate)
+app.command("config")(config.config)
 app.add_typer(lean.app, name="lean")
+app.add_typer(data.app, name="data")
+app.add_typer(serve.app, name="serve")
 
 
 def main() -> None:

@@ -113,7 +113,7 @@ def encode(
     quantization: Quantization = "none",
     batch_tokens: Annotated[
         int | None,
-        typer.Option(min=64, help="Tokens computed at once, padding included. Default: 16384 on a GPU, else 2048."),
+        typer.Option(min=64, help="Tokens computed at once, padding included. Default: 8192 on a GPU, else 2048."),
     ] = None,
     linger_ms: Annotated[
         float, typer.Option(min=0, help="How long a text waits for others when the model is idle.")
@@ -161,7 +161,7 @@ def encode(
         encoder = Encoder(
             loaded,
             form,
-            max_batch_tokens=batch_tokens or (2048 if loaded.device.type == "cpu" else 16384),
+            max_batch_tokens=batch_tokens or (2048 if loaded.device.type == "cpu" else 8192),
             max_tokens=max_tokens or (loaded_head.card.max_tokens if loaded_head is not None else None),
             cache=EmbeddingCache(max_bytes=cache_mb * MIB, file=cache),
         )
