@@ -92,7 +92,8 @@ async def reach(server: Server, theorem: Theorem, target: str) -> str:
         return "target known"
     found = await server.ask("goal.tactic", stateId=start["stateId"], tactic="exact?")
     if found.get("goals") != [] or found.get("hasSorry"):
-        return "not closed"
+        limit = "interrupt" in found.get("error", "") or found.get("reason") in ("heartbeats", "interrupt")
+        return "not closed within its limit" if limit else "not closed"
     root = await server.ask("goal.print", stateId=found["nextStateId"], rootExpr=True)
     names = {a or b for a, b in _CONSTANT.findall(root["root"]["sexp"])}
     return "target" if target in names else "closed by another theorem"

@@ -29,7 +29,7 @@ from burnqed.policy.menu import MenuPolicy, load_menu
 from burnqed.run.judge import ProofJudge
 from burnqed.search.engine import Search
 from burnqed.testing.fakes import RecordingSink
-from burnqed.theorems.read import read_jsonl
+from burnqed.theorems.read import read_input
 from burnqed.verify.gate import FreshProcessGate
 
 WAITING = ("method 'poll' of 'select.epoll'", "method 'acquire' of '_thread.lock'")
@@ -143,8 +143,7 @@ async def main() -> None:
     parser.add_argument("--no-model", action="store_true", help="the menu alone")
     parser.add_argument("--strategy", default="best-first")
     options = parser.parse_args()
-    content = Path(options.file).read_text(encoding="utf-8")
-    everything = [t for t in read_jsonl(content, source=options.file) if isinstance(t, Theorem)]
+    everything = [t for t in read_input(options.file) if isinstance(t, Theorem)]
     theorems = everything[:: max(1, len(everything) // options.theorems)]
     with tempfile.TemporaryDirectory() as scratch:
         model = options.model or Path(scratch) / "model"

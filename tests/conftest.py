@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -16,6 +17,9 @@ from burnqed.lean.embedded.server import server_launch, spawner
 from burnqed.lean.pool import WorkerPool
 from burnqed.lean.process import LeanProcess
 from burnqed.lean.session import PooledSession
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and processes that tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def theorem(statement: str, header: str = "", name: str = "foo") -> Theorem:

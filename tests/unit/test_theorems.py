@@ -166,7 +166,7 @@ def test_an_exported_proof_is_taken_apart_as_it_was_put_together():
     file = f"import Std\n\n{header}\n\n{proof}\n"
     theorem, source = exported_proof(file, source="foo.lean")
     assert (theorem.name, theorem.signature) == ("foo", "theorem foo (n : Nat) : n = n")
-    assert (theorem.header, theorem.imports) == (header, ("Std",))
+    assert (theorem.header, theorem.imports) == (header, ("Init", "Std"))
     assert source == proof
     with pytest.raises(BadInput, match="files that end in a theorem"):
         exported_proof(file + "\nend Deep\n", source="foo.lean")

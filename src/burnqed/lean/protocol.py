@@ -96,6 +96,13 @@ class BatchReply(Wire, frozen=True):
     outcomes: list[TacticReply]
 
 
+class ContinueReply(Wire, frozen=True):
+    """The reply to ``goal.continue``."""
+
+    next_state_id: int
+    goals: list[WireGoal]
+
+
 class StartReply(Wire, frozen=True):
     """The reply to ``goal.start``. ``goals`` and ``name`` come with the ``theorem`` form only."""
 
@@ -242,3 +249,86 @@ def suggestion(messages: list[Message]) -> str | None:
         return None
     match = _SUGGESTION.match(found[0].data.strip())
     return match.group(1).strip() if match else None
+
+
+# Files and the library, for what makes training data of them. Only the complete program answers these.
+
+
+class DescribeReply(Wire, frozen=True):
+    """The reply to ``env.describe``: what was imported, and all modules that this brings, each after what it imports."""
+
+    imports: list[str]
+    modules: list[str]
+
+
+class LibraryTheorem(Wire, frozen=True):
+    """A theorem of a module; ``skip`` says why no person stated it, and is empty when one did."""
+
+    index: int
+    name: str
+    skip: str = ""
+    deprecated: bool = False
+    instance: bool = False
+
+
+class LibraryReply(Wire, frozen=True):
+    """The reply to ``library.theorems``."""
+
+    imports: list[str]
+    theorems: list[LibraryTheorem]
+
+
+class LibraryStatement(Wire, frozen=True):
+    """A theorem as a task in its module's imports: the text of its statement, or a ``reason`` why there is none."""
+
+    index: int
+    name: str
+    statement: str = ""
+    form: str = ""
+    reason: str = ""
+    missing: list[str] = []
+    detail: str = ""
+
+
+class StatementsReply(Wire, frozen=True):
+    """The last line of the reply to ``library.statements``; entries may come before it."""
+
+    statements: list[LibraryStatement]
+
+
+class Invocation(Wire, frozen=True):
+    """A tactic that a person wrote in a file, with the goals around it; ``range`` in bytes of the file."""
+
+    goal_before: str
+    goal_after: str
+    tactic: str
+    range: tuple[int, int]
+    used_constants: list[str] = []
+    state_id: int | None = None
+    mode: str = ""
+
+
+class TracedCommand(Wire, frozen=True):
+    """One command of a file: ``errors`` is None when it only begins. ``names`` are what a person would say that it declares,
+    ``made`` all constants that it made.
+    """
+
+    command: int
+    boundary: tuple[int, int]
+    errors: list[str] | None = None
+    sorry: bool = False
+    names: list[str] = []
+    made: list[str] = []
+    invocations: list[Invocation] = []
+
+
+class TraceReply(Wire, frozen=True):
+    """The last line of the reply to ``trace.file``; the commands come before it."""
+
+    commands: int
+
+
+class TextReply(Wire, frozen=True):
+    """The reply to ``goal.text``."""
+
+    text: str

@@ -53,7 +53,6 @@ def make_tiny_model(
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging as transformers_logging
-    from transformers.utils import logging as transformers_logging
 
     logging: Any = transformers_logging
     tokenizer = make_tokenizer(vocab=vocab, markers=markers, bos=bos, extra_words=extra_words)

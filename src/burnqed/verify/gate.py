@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from burnqed.core.errors import LeanError, WorkerLost
 from burnqed.core.files import FileVerdict
 from burnqed.core.outcome import Verdict
-from burnqed.core.theorem import Theorem
+from burnqed.core.theorem import DEFAULT_IMPORTS, Theorem
 from burnqed.lean.process import BatchLost, LeanProcess, RequestFailed
 from burnqed.lean.protocol import FileVerdictReply, VerdictReply
 from burnqed.verify.canary import try_on_process
@@ -54,7 +54,9 @@ class FreshProcessGate:
         """
 
         async def ask(process: LeanProcess) -> Verdict:
-            payload = {"header": theorem.header, "theorem": theorem.sorried, "source": source}
+            payload: dict[str, Any] = {"header": theorem.header, "theorem": theorem.sorried, "source": source}
+            if theorem.imports != DEFAULT_IMPORTS:  # what the process was started with
+                payload["imports"] = list(theorem.imports)
             _, reply = await process.request("theorem.check", payload, VerdictReply, timeout_s=self._timeout_s)
             return reply.verdict()
 

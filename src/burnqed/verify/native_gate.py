@@ -27,7 +27,7 @@ import msgspec
 from burnqed.core.errors import BadInput, CanaryProved
 from burnqed.core.files import FileVerdict
 from burnqed.core.outcome import Verdict
-from burnqed.core.theorem import Theorem
+from burnqed.core.theorem import Theorem, import_lines
 from burnqed.lean.config import NativeConfig
 from burnqed.lean.native.find import NativeLean
 from burnqed.lean.native.launch import Scratch, limits
@@ -254,8 +254,7 @@ def _write(path: Path, text: str) -> None:
 
 def _file(theorem: Theorem, declaration: str) -> str:
     """The text of a whole file."""
-    imports = "".join(f"import {module}\n" for module in theorem.imports)
-    return f"{imports}\n{theorem.header.strip()}\n\n{declaration}\n"
+    return f"{import_lines(theorem.imports)}\n{theorem.header.strip()}\n\n{declaration}\n"
 
 
 def _digest(folder: Path) -> str:

@@ -21,8 +21,8 @@ class Program:
         return "\n".join(part_text(part) for part in self.parts)
 
 
-_COMMON = ("goals", "statements", "tactics", "verdict", "inspect", "commands", "loop")
-_FILES = ("files", "invocations", "holes", "made", "track", "check", "distil")
+_COMMON = ("goals", "statements", "tactics", "verdict", "inspect", "imports", "commands", "loop")
+_FILES = ("files", "invocations", "holes", "made", "track", "check", "distil", "library", "trace")
 PROVER = Program("prover", ("base", "keys", "brief", *_COMMON, "prover_main"))
 """What a proof search needs, and nothing else."""
 COMPLETE = Program(

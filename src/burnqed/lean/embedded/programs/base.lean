@@ -54,6 +54,8 @@ structure GoalState where
 structure Server where
   base : IO.Ref Header -- what was imported, and what was added to it since
   headers : IO.Ref (Array Header)
+  other : IO.Ref (Option Header) -- an environment of other imports, see imports.lean
+  dead : IO.Ref (List Header) -- those before it, until their memory is given back
   states : IO.Ref (Array (Option GoalState))
   options : IO.Ref (List (String × Json))
   request : IO.Ref Request

@@ -17,15 +17,14 @@ unsafe def reply (r : Ran Json) : BaseIO Json := do
   | .ok j => return j
   | .error e => thrown e
 
-unsafe def findHeader (text : String) (a : Array Header) (i : Nat) : Option Header :=
-  if h : i < a.size then (if a[i].text == text then some a[i] else findHeader text a (i + 1)) else none
+unsafe def findHeader (text : String) (base : Header) (a : Array Header) (i : Nat) : Option Header :=
+  if h : i < a.size then (if a[i].text == text && sameImports a[i] base then some a[i] else findHeader text base a (i + 1)) else none
 
-/-- The environment and scope after a header's commands. Headers are elaborated once and kept. -/
-unsafe def openHeader (sv : Server) (text : String) : IO (Except Json Header) := do
-  match findHeader text (← sv.headers.get) 0 with
+/-- The environment and scope after a header's commands on `base`. Headers are elaborated once and kept. -/
+unsafe def openHeaderOn (sv : Server) (base : Header) (text : String) : IO (Except Json Header) := do
+  match findHeader text base (← sv.headers.get) 0 with
   | some h => return .ok h
   | none =>
-    let base ← sv.base.get
     let s ← IO.processCommands (inputContext text "<header>") {} (commandState base)
     let st := s.commandState
     if st.messages.hasErrors then return .error (failure "frontend" (← firstError st.messages.toList))
@@ -35,6 +34,19 @@ unsafe def openHeader (sv : Server) (text : String) : IO (Except Json Header) :=
       let h : Header := { base with text := text, env := st.env, opts := sc.opts, ns := sc.currNamespace, opens := sc.openDecls, levels := sc.levelNames }
       sv.headers.modify fun a => a.push h
       return .ok h
+
+unsafe def openHeader (sv : Server) (text : String) : IO (Except Json Header) := do
+  openHeaderOn sv (← sv.base.get) text
+
+/-- What a request stands on, and what its header makes of that. -/
+unsafe def headerOfRequest (sv : Server) (p : Json) : IO (Except Json (Header × Header)) := do
+  match ← groundOf sv p with
+  | .error j => return .error j
+  | .ok base => match str? p "header" with
+    | none => return .ok (base, base)
+    | some t => match ← openHeaderOn sv base t with
+      | .error j => return .error j
+      | .ok h => return .ok (base, h)
 
 /-- Whether a source is one theorem and nothing else, but for a limit that is set for it. -/
 unsafe def isOneTheorem (stx : Syntax) : Bool :=
@@ -48,9 +60,9 @@ unsafe def refused (reason : String) : Json := (no reason).setObjVal! "messages"
 unsafe def theoremCheck (sv : Server) (p : Json) : IO Json := do
   match str? p "header", str? p "theorem", str? p "source" with
   | some header, some statement, some source =>
-    match ← openHeader sv header with
+    match ← headerOfRequest sv p with
     | .error j => return j
-    | .ok h =>
+    | .ok (base, h) =>
       match parseAll h (Parser.categoryParserFn `command) statement with
       | .error e => return failure "parse" e
       | .ok stx => match theoremParts stx with
@@ -66,7 +78,6 @@ unsafe def theoremCheck (sv : Server) (p : Json) : IO Json := do
             | .ok src =>
             if !(isOneTheorem src) then return refused "the source is not one theorem"
             if runsCode source src then return refused "the source names something unsafe"
-            let base ← sv.base.get
             let s ← IO.processCommands (inputContext (header ++ "\n" ++ source) sourceName) {} (commandState base)
             let st := s.commandState
             let ms ← serialized st.messages.toList #[]
@@ -104,12 +115,9 @@ unsafe def started (sv : Server) (h : Header) (r : Ran (List MVarId × MVarId ×
     return Json.mkObj (("stateId", num i) :: ("root", .str (nameStr root.name)) :: shown)
 
 unsafe def goalStart (sv : Server) (p : Json) : IO Json := do
-  let header ← match str? p "header" with
-    | none => do pure (.ok (← sv.base.get))
-    | some t => openHeader sv t
-  match header with
+  match ← headerOfRequest sv p with
   | .error j => return j
-  | .ok h =>
+  | .ok (_, h) =>
     let levels := match field? p "levels" with
       | some (.arr a) => toNames (strings a 0)
       | _ => []
@@ -197,6 +205,28 @@ unsafe def goalTactics (sv : Server) (p : Json) (out : IO.FS.Stream) : IO Json :
       return Json.mkObj [("outcomes", .arr rs)]
     | _ => return failure "command" "Unable to parse json: tactics: Array of strings expected"
 
+/-- The goals of these names among `gs`, in the order of the names; else the first name that is none of them. -/
+unsafe def chosenGoals (gs : List MVarId) : List String → Except String (List MVarId)
+  | [] => .ok []
+  | id :: r => match pick id gs, chosenGoals gs r with
+    | none, _ => .error id
+    | some _, .error e => .error e
+    | some (g, _), .ok chosen => .ok (g :: chosen)
+
+/-- `goal.continue` with `goals`: the state with only these of its goals. The proof lacks the others as before, so what comes of it
+gets no verdict but no. -/
+unsafe def goalContinueSome (sv : Server) (p : Json) : IO Json :=
+  withState sv (p.setObjVal! "stateId" ((field? p "target").getD .null)) fun s => do
+    match field? p "goals" with
+    | some (.arr a) => match chosenGoals s.goals (strings a 0) with
+      | .error name => return failure "structure" ("Goals [" ++ name ++ "] are not in scope")
+      | .ok gs =>
+        let r ← runAt s (goalsJson gs #[])
+        match r.result with
+        | .error e => thrown e
+        | .ok js => return Json.mkObj [("nextStateId", num (← remember sv { s with goals := gs, parents := [] })), ("goals", .arr js)]
+    | _ => return failure "arguments" "goal.continue takes target and goals"
+
 unsafe def goalPrint (sv : Server) (p : Json) : IO Json :=
   withState sv p fun s => do
     reply (← runAt s do
@@ -266,6 +296,7 @@ unsafe def dispatch (sv : Server) (out : IO.FS.Stream) (cmd : String) (p : Json)
   | "goal.tactics" => goalTactics sv p out
   | "goal.tactic" => goalTactic sv p
   | "goal.start" => goalStart sv p
+  | "goal.continue" => goalContinueSome sv p
   | "goal.delete" =>
     match field? p "stateIds" with
     | some (.arr ids) => sv.states.modify fun a => forget a ids 0

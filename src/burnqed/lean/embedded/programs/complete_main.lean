@@ -4,6 +4,8 @@ unsafe def dispatchSingle (files : Files) (sv : Server) (out : IO.FS.Stream) (cm
   if let some j ← fileCommands sv files cmd p then return j
   if let some j ← goalCommands sv out cmd p then return j
   if let some j ← environmentCommands sv cmd p then return j
+  if let some j ← libraryCommands sv out cmd p then return j
+  if let some j ← traceCommands sv out cmd p then return j
   dispatch sv out cmd p
 
 unsafe def dispatchComplete (files : Files) (sv : Server) (out : IO.FS.Stream) (cmd : String) (p : Json) : IO Json := do

@@ -74,14 +74,18 @@ unsafe def startOf (sv : Server) : IO Header := do
 unsafe def importFor (sv : Server) (a : Array Import) : IO (Except Json Header) := do
   let base ← startOf sv
   match missingImport base.env a 0 with
-  | none => return .ok base
+  -- Without `Init` it says `prelude`, and means exactly what it imports.
+  | none => if importsInit a 0 then return .ok base else importHere base a
   | some _ => match foreignImport a 0 with
     | some n => return .error (failure "frontend" ("unknown module " ++ nameStr n ++ ": the embedded Lean has Init and Std only; use a native toolchain for files that import more"))
-    | none =>
-      let r ← (importModules (loadExts := true) a {} 1).toBaseIO
-      match r with
-      | .error e => return .error (failure "frontend" ("the imports cannot be read: " ++ toString e))
-      | .ok env => return .ok { text := "", env := env, opts := base.opts, ns := .anonymous, opens := [], levels := [] }
+    | none => importHere base a
+where
+  importsInit (a : Array Import) (i : Nat) : Bool := if h : i < a.size then a[i].module == `Init || importsInit a (i + 1) else false
+  importHere (base : Header) (a : Array Import) : IO (Except Json Header) := do
+    let r ← (importModules (loadExts := true) a {} 1).toBaseIO
+    match r with
+    | .error e => return .error (failure "frontend" ("the imports cannot be read: " ++ toString e))
+    | .ok env => return .ok { text := "", env := env, opts := base.opts, ns := .anonymous, opens := [], levels := [] }
 
 /-- Elaborates a file; with `header`, its import lines are read first. -/
 unsafe def runFile (sv : Server) (text : String) (header : Bool) : IO (Except Json FileRun) := do

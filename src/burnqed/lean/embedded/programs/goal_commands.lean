@@ -88,7 +88,7 @@ unsafe def goalStartComplete (sv : Server) (p : Json) : IO Json := do
         started sv h r []
     | [_] => goalStart sv p
     | _ => pure (failure "arguments" "Exactly one of {expr, copyFrom, theorem} must be supplied")
-  setTrail sv j (trailOf "goal.start" (cat forms (chosen p ["levels", "header"])) [])
+  setTrail sv j (trailOf "goal.start" (cat forms (chosen p ["levels", "header", "imports"])) [])
   return j
 
 -- ### Options

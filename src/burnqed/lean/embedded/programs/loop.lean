@@ -34,6 +34,7 @@ unsafe def loop (handler : Handler) (sv : Server) (inp out : IO.FS.Stream) : IO 
   let line ← inp.getLine
   let line := line.trimAscii.toString
   if line == "" then return
+  bury sv
   let j ← answer handler sv out line
   out.putStrLn (if isTrue (lookup (← sv.options.get) "printJsonPretty") then j.pretty else j.compress)
   out.flush
@@ -50,7 +51,7 @@ unsafe def serve (handler : Handler) (modules : List String) (prepare : Server �
   let request ← IO.mkRef {}
   let base : Header := { text := "", env := env, opts := {}, ns := .anonymous, opens := [], levels := [], request := some request }
   let sv : Server := {
-    base := ← IO.mkRef base, headers := ← IO.mkRef #[], states := ← IO.mkRef #[], options := ← IO.mkRef defaultOptions
+    base := ← IO.mkRef base, headers := ← IO.mkRef #[], other := ← IO.mkRef none, dead := ← IO.mkRef [], states := ← IO.mkRef #[], options := ← IO.mkRef defaultOptions
     request := request, changes := ← IO.mkRef #[] }
   prepare sv
   let out ← IO.getStdout

@@ -1,0 +1,220 @@
+"""Pairs of a provable state and one that is not, for training an energy that tells them apart.
+
+Tiers: *hard* are siblings (one tactic each from the same state), *medium* come from the same theorem, *easy* from another one.
+A negative was refuted: its theorem or the state itself is known to be false, or it is exhausted. What was merely never proved
+is no negative unless asked for, and then says so. Labels are those of :mod:`burnqed.data.labels`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+from pydantic import BaseModel, Field
+
+from burnqed.core.seeding import child_seed
+from burnqed.data.labels import Labelled, State
+from burnqed.data.manifest import Manifest
+
+Tier = Literal["hard", "medium", "easy"]
+Why = Literal["refuted", "exhausted", "unproved"]
+
+PAIR = "pair"
+"""The stage under which pairs are dropped here."""
+BOTH = "both provable: siblings that are both proved"
+UNKNOWN = "sibling whose label is unknown"
+ELSEWHERE = "negative that is proved elsewhere"
+ENOUGH = "more than wanted for one positive"
+
+
+class PairConfig(BaseModel, frozen=True, extra="forbid"):
+    """How many pairs are made, and of what."""
+
+    hard: int = Field(8, ge=0, description="siblings at most for one positive state")
+    medium: int = Field(4, ge=0, description="negatives of the same theorem at most for one positive state")
+    easy: int = Field(4, ge=0, description="negatives of other theorems for one positive state")
+    exhausted: bool = Field(
+        True,
+        description="whether states on which every candidate failed count as negatives; a better policy may prove some",
+    )
+    unproved: bool = Field(
+        False, description="whether states that were tried but neither proved nor refuted count as negatives as well"
+    )
+    seed: int = Field(0, ge=0, description="which ones are taken where there are more")
+
+
+class ContrastivePair(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a file of pairs. States and goals are texts as Lean prints them.
+
+    ``goal`` is the root state of the theorem of ``positive``, ``negative_goal`` that of ``negative``; an energy is asked of
+    (positive, goal) and of (negative, negative_goal). ``remaining`` tactics lead from the positive to a proof; ``depth`` and
+    ``negative_depth`` count tactics from the roots. ``why`` says in what way the negative is one, ``parent`` is the state
+    above both of a hard pair and empty otherwise. ``searches`` name the runs of the two.
+    """
+
+    tier: Tier
+    why: Why
+    theorem: str
+    goal: str
+    positive: str
+    depth: int
+    remaining: int
+    negative_theorem: str
+    negative_goal: str
+    negative: str
+    negative_depth: int
+    parent: str
+    split: str
+    searches: tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class _Negative:
+    search: Labelled
+    state: State
+    why: Why
+
+
+class PairMaker:
+    """Makes the pairs of some searches; theorems of different splits never meet in a pair.
+
+    ``proved`` are states known to be provable from elsewhere: no negative is one of them.
+    """
+
+    def __init__(
+        self,
+        searches: Sequence[Labelled],
+        splits: Mapping[str, str],
+        config: PairConfig,
+        *,
+        proved: Collection[str] = (),
+    ) -> None:
+        self._searches = searches
+        self._splits = splits
+        self._config = config
+        self._proved = {s.text for search in searches for s in search.states.values() if s.label == "proved"}
+        self._proved.update(proved)
+        self.elsewhere: Counter[str] = Counter()
+        self._negatives = {id(search): self._negatives_of(search) for search in searches}
+        self._pool: dict[str, list[_Negative]] = defaultdict(list)
+        self._of_theorem: Counter[str] = Counter()
+        for search in searches:
+            own = self._negatives[id(search)]
+            self._pool[splits[search.theorem]] += own.values()
+            self._of_theorem[search.theorem] += len(own)
+
+    def _negatives_of(self, search: Labelled) -> dict[str, _Negative]:
+        found: dict[str, _Negative] = {}
+        for state in search.states.values():
+            why = self._why(state)
+            if why is None:
+                continue
+            if state.text in self._proved:
+                self.elsewhere[search.theorem] += 1
+            else:
+                found[state.text] = _Negative(search, state, why)
+        return found
+
+    def _why(self, state: State) -> Why | None:
+        if state.label == "refuted" or (state.label == "exhausted" and self._config.exhausted):
+            return state.label
+        return "unproved" if self._config.unproved and state.label == "unknown" and state.tried else None
+
+    def pairs(self, manifest: Manifest) -> Iterator[ContrastivePair]:
+        """All pairs, theorem by theorem; what is left out is counted in the manifest."""
+        for theorem, count in self.elsewhere.items():
+            manifest.note(ELSEWHERE, theorem, times=count)
+        seen: set[tuple[str, str, str]] = set()
+        for search in self._searches:
+            rng = random.Random(child_seed(self._config.seed, "pairs", search.source, search.theorem))
+            siblings = self._siblings(search, manifest)
+            for state in search.states.values():
+                if state.label != "proved":
+                    continue
+                for pair in self._of(search, state, siblings.get(state.text, {}), rng, manifest):
+                    key = (pair.positive, pair.goal, pair.negative)
+                    manifest.rows_made += 1
+                    if key in seen:
+                        manifest.drop(PAIR, "same pair again", pair.theorem)
+                    else:
+                        seen.add(key)
+                        yield pair
+
+    def _siblings(self, search: Labelled, manifest: Manifest) -> dict[str, dict[str, str]]:
+        """For each proved state its negative siblings, with the state above both."""
+        found: dict[str, dict[str, str]] = defaultdict(dict)
+        for parent in search.states.values():
+            children = list(dict.fromkeys(m.to for m in parent.moves if m.to is not None))
+            good = [c for c in children if search.states[c].label == "proved"]
+            if not good:
+                continue
+            for child in children:
+                if child in self._negatives[id(search)]:
+                    for positive in good:
+                        found[positive].setdefault(child, parent.text)
+                elif child not in good:
+                    manifest.note(UNKNOWN, search.theorem)
+            if len(good) > 1:
+                manifest.note(BOTH, search.theorem, times=len(good) * (len(good) - 1) // 2)
+        return found
+
+    def _of(
+        self, search: Labelled, state: State, siblings: Mapping[str, str], rng: random.Random, manifest: Manifest
+    ) -> Iterator[ContrastivePair]:
+        own = self._negatives[id(search)]
+        hard = [own[text] for text in siblings]
+        medium = [n for text, n in own.items() if text not in siblings and text != state.text]
+        tiers: tuple[tuple[Tier, list[_Negative], int], ...] = (
+            ("hard", hard, self._config.hard),
+            ("medium", medium, self._config.medium),
+        )
+        for tier, negatives, wanted in tiers:
+            taken = negatives if len(negatives) <= wanted else rng.sample(negatives, wanted)
+            if left := len(negatives) - len(taken):
+                manifest.note(f"{tier}: {ENOUGH}", search.theorem, times=left)
+            for negative in taken:
+                yield self._pair(tier, search, state, negative, siblings.get(negative.state.text, ""))
+        for negative in self._others(search, rng):
+            yield self._pair("easy", search, state, negative, "")
+
+    def _others(self, search: Labelled, rng: random.Random) -> list[_Negative]:
+        """Negatives of other theorems of the same split, no theorem's own among them."""
+        pool = self._pool[self._splits[search.theorem]]
+        foreign = len(pool) - self._of_theorem[search.theorem]
+        wanted = min(self._config.easy, foreign)
+        found: list[_Negative] = []
+        # Mostly a few draws are enough; where the theorem's own are many, the others are picked out.
+        for _ in range(4 * wanted):
+            if len(found) == wanted:
+                return found
+            drawn = rng.choice(pool)
+            if drawn.search.theorem != search.theorem and drawn not in found:
+                found.append(drawn)
+        return (
+            found
+            if len(found) == wanted
+            else rng.sample([n for n in pool if n.search.theorem != search.theorem], wanted)
+        )
+
+    def _pair(self, tier: Tier, search: Labelled, state: State, negative: _Negative, parent: str) -> ContrastivePair:
+        assert state.remaining is not None
+        return ContrastivePair(
+            tier=tier,
+            why=negative.why,
+            theorem=search.theorem,
+            goal=search.root,
+            positive=state.text,
+            depth=state.depth,
+            remaining=state.remaining,
+            negative_theorem=negative.search.theorem,
+            negative_goal=negative.search.root,
+            negative=negative.state.text,
+            negative_depth=negative.state.depth,
+            parent=parent,
+            split=self._splits[search.theorem],
+            searches=(search.source, negative.search.source),
+        )

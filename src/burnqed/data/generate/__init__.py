@@ -1,0 +1,1 @@
+"""New theorems for training: drafted by program from a seed, then proved or refuted in Lean."""

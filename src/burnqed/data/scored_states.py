@@ -1,0 +1,63 @@
+"""What became of the states that a value scored: the data that a calibration is fitted to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from burnqed.core.errors import BadInput
+from burnqed.data.labels import label
+from burnqed.data.labels_reading import search_graphs
+from burnqed.data.manifest import Manifest
+from burnqed.trajectory.reader import read_nodes
+
+
+@dataclass
+class ScoredStates:
+    """States that a value scored, as columns. ``proved``: the search that met the state found a proof of it."""
+
+    policy_terms: list[float] = field(default_factory=list)
+    energies: list[float] = field(default_factory=list)
+    proved: list[bool] = field(default_factory=list)
+    theorems: int = 0
+
+
+def scored_states(folders: Sequence[Path], manifest: Manifest) -> ScoredStates:
+    """The scored states of all finished searches of these runs.
+
+    The root does not count: its policy term is zero by definition. "Not proved" means: not within the budget of its
+    search, which is what a search wants to foretell; it is no label to train a head with. Policy terms come without the weight
+    that the run gave them. Raises BadInput for a folder without a finished search, or whose policy had no weight.
+    """
+    found = ScoredStates()
+    for folder in folders:
+        before = found.theorems
+        proved: dict[str, set[str]] = {}
+        for graph in search_graphs(folder, manifest):
+            states = label(graph).states
+            proved[graph.theorem] = {text for text, state in states.items() if state.label == "proved"}
+        weight = _policy_weight(folder)
+        for row in read_nodes(folder / "trajectory").to_pylist():
+            theorem = row["theorem"]
+            if theorem not in proved:
+                continue
+            if row["parent"] is None:
+                found.theorems += 1
+            elif row["energy"] is not None and row["policy_term"] is not None:
+                found.policy_terms.append(row["policy_term"] / weight)
+                found.energies.append(row["energy"])
+                found.proved.append(row["state"] in proved[theorem])
+        if found.theorems == before:
+            raise BadInput(f"{folder} holds no finished search; give the folder of a `burnqed prove` run")
+    return found
+
+
+def _policy_weight(folder: Path) -> float:
+    weight = json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]["search"]["policy_weight"]
+    if not weight:
+        raise BadInput(
+            f"{folder} was run with search.policy_weight = 0, so nothing can be learned of the policy's weight"
+        )
+    return float(weight)

@@ -1,0 +1,318 @@
+"""Rows to fine-tune on: the serving prompt, tagged tasks, nothing twice, nothing of a benchmark, everything accounted for."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from burnqed.core.errors import BadInput
+from burnqed.core.state import Goal, ProofState, Variable
+from burnqed.data.auxiliary import TASKS, Lemmas, joined_script, local_names, named, used_names
+from burnqed.data.decontaminate import Decontaminator
+from burnqed.data.filters import FilterConfig
+from burnqed.data.manifest import Manifest
+from burnqed.data.printed_states import printed_state
+from burnqed.data.records import TacticRecord, TheoremRecord
+from burnqed.data.rows import AGAIN, RowConfig, RowMaker, by_proof, in_order, require_tasks, script_of, sound
+from burnqed.data.rows_files import write_rows
+from burnqed.data.rows_reading import Splits, read_steps
+from burnqed.prompts.formats import FORMATS, WHOLE_PROOF, prompt_format
+
+GUARD = Decontaminator(
+    [TheoremRecord(name="amc_1", statement="theorem amc_1 (x : Nat) (h : x ^ 9 = 512) : x = 2", source="bench")]
+)
+
+
+def step(before: str, tactic: str, after: str = "no goals", theorem: str = "t", **more: object) -> TacticRecord:
+    return TacticRecord(
+        theorem=theorem,
+        source="s",
+        state_before=before,
+        tactic=tactic,
+        state_after=after,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+ROOT = "n : Nat\nh : n = 3\n⊢ n + 0 = 3 ∧ True"
+AFTER = "case left\nn : Nat\nh : n = 3\n⊢ n + 0 = 3\n\ncase right\nn : Nat\nh : n = 3\n⊢ True"
+LAST = "case right\nn : Nat\nh : n = 3\n⊢ True"
+PROOF = [
+    step(ROOT, "constructor", AFTER, step=0),
+    step(AFTER, "rw [Nat.add_zero, h]", LAST, step=1, constants=("Nat.add_zero", "Eq.mpr")),
+    step(LAST, "trivial", step=2),
+]
+
+
+def made(proof: list[TacticRecord], *, split: str = "train", **config: object) -> tuple[list, Manifest]:
+    manifest = Manifest(step="rows")
+    proofs = by_proof(sound(proof, FilterConfig(), manifest))
+    maker = RowMaker(proofs, RowConfig(**config), manifest)  # type: ignore[arg-type]
+    rows = [row for key in proofs for row, _ in maker.rows(key, split)]
+    manifest.rows_out = len(rows)
+    manifest.check()
+    return rows, manifest
+
+
+# -- states read back -------------------------------------------------------------------------------------
+
+
+def goals() -> st.SearchStrategy[Goal]:
+    names = st.sampled_from(["x", "h", "h₁", "inst✝", "α", "_x"])
+    kinds = st.sampled_from(["Nat", "Type u", "∀ (n : Nat), n = n", "a\n  ∧ b", "x ∈ l ∨\ny = 3"])
+    values = st.none() | st.sampled_from(["3", "fun x => x"])
+    variable = st.builds(lambda n, k, v: Variable(n, k, v, "✝" not in n), names, kinds, values)
+    targets = st.sampled_from(["True", "x = 3 → y", "a ∧\n  b"])
+    return st.builds(
+        lambda vs, t, c: Goal(tuple(vs), t, c), st.lists(variable, max_size=4), targets, st.sampled_from(["", "inl.h"])
+    )
+
+
+@given(st.lists(goals(), min_size=1, max_size=3))
+def test_a_state_comes_back_from_its_text(found):
+    state = ProofState(tuple(found))
+    back = printed_state(state.text)
+    assert back is not None
+    assert back.text == state.text
+    assert [g.target for g in back.goals] == [g.target for g in state.goals]
+    assert [v for g in back.goals for v in g.variables] == [v for g in state.goals for v in g.variables]
+
+
+def test_the_finished_state_has_no_goals():
+    assert printed_state("no goals") == ProofState(())
+
+
+@pytest.mark.parametrize("text", ["", "⊢", "x Nat\n⊢ True", "x : Nat", "⊢ True\n\n\n⊢ True", "case a", "  ⊢ True"])
+def test_what_is_no_state_is_not_read_as_one(text):
+    assert printed_state(text) is None
+
+
+# -- the main task ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - WHOLE_PROOF))
+def test_a_row_begins_with_the_prompt_of_serving_and_ends_with_what_is_read_back(name):
+    rows, _ = made(PROOF, prompt_format=name)
+    form = prompt_format(name)
+    assert len(rows) == 3
+    for row, record in zip(rows, PROOF, strict=True):
+        state = printed_state(record.state_before)
+        assert state is not None
+        assert row.prompt == form.prompt(state)
+        assert form.read(row.completion) == record.tactic
+        assert (row.prompt_format, row.task, row.theorem) == (name, "tactic", "t")
+    assert [r.depth for r in rows] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE_PROOF))
+def test_a_whole_proof_format_asks_for_the_whole_proof(name):
+    rows, manifest = made(PROOF, prompt_format=name)
+    (row,) = rows
+    state = printed_state(ROOT)
+    assert state is not None
+    assert row.prompt == prompt_format(name).prompt(state)
+    assert prompt_format(name).read(row.completion) == "constructor\nrw [Nat.add_zero, h]\ntrivial"
+    assert manifest.dropped_for("rows", "nothing asked of this step") == 2
+    broken, noted = made(PROOF[:2], prompt_format=name)
+    assert broken == []
+    assert noted.noted["no whole proof known"].count == 1
+
+
+def test_the_main_rows_are_the_same_with_and_without_the_other_tasks():
+    alone, _ = made(PROOF)
+    together, _ = made(PROOF, tasks=TASKS)
+    assert [r for r in together if r.task == "tactic"] == alone
+    assert not {r.prompt for r in together if r.task != "tactic"} & {r.prompt for r in alone}
+
+
+def test_golden_rows():
+    """What training reads: a change of this is a decision, since models in the world were trained on it."""
+    rows, _ = made(PROOF, tasks=TASKS, seed=0)
+    assert [(r.task, r.prompt, r.completion) for r in rows] == [
+        ("skip-proof", f"#skip-proof\n[GOAL]{ROOT}[PROOFSTEP]", "constructor\nrw [Nat.add_zero, h]\ntrivial"),
+        ("tactic", f"[GOAL]{ROOT}[PROOFSTEP]", "constructor"),
+        ("tactic", f"[GOAL]{AFTER}[PROOFSTEP]", "rw [Nat.add_zero, h]"),
+        ("next-lemma", f"#next-lemma\n[GOAL]{AFTER}[PROOFSTEP]", "Nat.add_zero"),
+        ("premise", f"#premise Nat.add_zero\n[GOAL]{AFTER}[PROOFSTEP]", "yes"),
+        ("hypotheses", f"#hypotheses\n[GOAL]{AFTER}[PROOFSTEP]", "h"),
+        ("tactic", f"[GOAL]{LAST}[PROOFSTEP]", "trivial"),
+        ("hypotheses", f"#hypotheses\n[GOAL]{LAST}[PROOFSTEP]", "none"),
+    ]
+
+
+# -- the other tasks --------------------------------------------------------------------------------------
+
+
+def test_lemmas_are_those_that_the_text_names():
+    assert named(step(ROOT, "simp [Nat.add_zero, h]")) == ("Nat.add_zero",)
+    assert named(step(ROOT, "exact h.symm")) == (), "a projection of a hypothesis is no lemma"
+    assert named(step(ROOT, "exact add_comm n 3", constants=("Nat.add_comm", "HAdd.hAdd"))) == ("Nat.add_comm",)
+    assert named(step(ROOT, "omega", constants=("Nat.add_comm", "Eq.mpr"))) == (), (
+        "what a decision procedure used is not named"
+    )
+
+
+def test_local_names_are_those_of_the_first_goal_that_can_be_written():
+    assert local_names("case a\nx y : Nat\nh✝ : x = y\nk : ∀ z,\n  z = x\n⊢ True\n\nw : Nat\n⊢ False") == (
+        "x",
+        "y",
+        "k",
+    )
+    assert used_names(step("x y : Nat\nh : x = y\n⊢ y = x", "rw [h.symm, x_lemma]")) == ("h",)
+
+
+def test_a_wrong_lemma_is_one_that_the_proof_never_names():
+    proofs = {("s", "a"): [step("⊢ a", "exact Nat.one")], ("s", "b"): [step("⊢ b", "exact Nat.two")]}
+    lemmas = Lemmas(proofs)
+    assert lemmas.other(("s", "a"), random.Random(0)) == "Nat.two"
+    assert lemmas.other(("s", "nobody"), random.Random(0)) in ("Nat.one", "Nat.two")
+    assert Lemmas({("s", "a"): proofs["s", "a"]}).other(("s", "a"), random.Random(0)) is None
+
+
+def test_premises_are_asked_in_pairs_right_and_wrong():
+    other = [step("⊢ b", "exact Nat.le_refl", theorem="u")]
+    rows, _ = made([*PROOF, *other], tasks=("premise",))
+    asked = {(r.theorem, r.prompt.splitlines()[0], r.completion) for r in rows}
+    assert ("t", "#premise Nat.add_zero", "yes") in asked
+    assert ("t", "#premise Nat.le_refl", "no") in asked
+
+
+def test_a_script_is_joined_only_when_its_steps_follow_one_another():
+    assert joined_script(PROOF) == "constructor\nrw [Nat.add_zero, h]\ntrivial"
+    assert joined_script(PROOF[1:]) == "rw [Nat.add_zero, h]\ntrivial"
+    assert joined_script([PROOF[0], PROOF[2]]) == ""
+    assert joined_script(PROOF[:2]) == ""
+    inner = step(LAST, "exact True.intro", step=3, depth=1)
+    assert joined_script([*PROOF, inner]) == joined_script(PROOF), "what is inside a step stands in it already"
+
+
+@pytest.mark.parametrize(
+    ("proof", "script"),
+    [
+        ("by simp", "simp"),
+        ("by\n  intro x\n  simp", "intro x\nsimp"),
+        ("by intro x\n   simp", "intro x\nsimp"),
+        ("fun x => rfl", ""),
+        ("bye", ""),
+    ],
+)
+def test_a_script_is_what_stands_under_by(proof, script):
+    assert script_of(proof) == script
+
+
+# -- what leaves ------------------------------------------------------------------------------------------
+
+
+def test_no_row_comes_twice():
+    rows, manifest = made([*PROOF, *[step(r.state_before, r.tactic, r.state_after, theorem="again") for r in PROOF]])
+    assert len(rows) == 3
+    assert manifest.dropped_for("rows", AGAIN) == 3
+
+
+def test_a_step_that_changes_nothing_is_no_row():
+    rows, manifest = made([step(ROOT, "skip", ROOT), *PROOF])
+    assert len(rows) == 3
+    assert manifest.dropped_for("rows", "changes nothing") == 1
+
+
+def test_a_theorem_with_an_unsound_step_goes_out_entirely():
+    rows, manifest = made([*PROOF[:2], step(LAST, "sorry")])
+    assert rows == []
+    assert manifest.rows_dropped == 3
+
+
+def test_a_state_that_cannot_be_read_back_is_told():
+    rows, manifest = made([step("Lean printed something else", "simp")])
+    assert rows == []
+    assert manifest.dropped_for("rows", "state that cannot be read back") == 1
+
+
+def test_a_row_that_trains_does_not_validate():
+    manifest = Manifest(step="rows")
+    records = [*PROOF, *[step(r.state_before, r.tactic, r.state_after, theorem="v") for r in PROOF[:1]]]
+    proofs = by_proof(sound(records, FilterConfig(), manifest))
+    splits = {("s", "t"): "train", ("s", "v"): "valid"}
+    maker = RowMaker(proofs, RowConfig(), manifest)
+    order = in_order([("s", "v"), ("s", "t")], splits)
+    assert order == [("s", "t"), ("s", "v")], "training first, so that it keeps its rows"
+    rows = [row for key in order for row, _ in maker.rows(key, splits[key])]
+    assert {r.split for r in rows} == {"train"}
+    assert manifest.dropped_for("rows", "same row in train") == 1
+
+
+# -- files ------------------------------------------------------------------------------------------------
+
+
+def written(tmp_path, records, **config):
+    manifest = Manifest(step="rows")
+    write_rows(
+        tmp_path,
+        records,
+        RowConfig(**config),
+        filters=FilterConfig(),
+        guard=GUARD,
+        splits=Splits(),
+        manifest=manifest,
+    )
+    return Manifest.read(tmp_path)
+
+
+def test_each_split_has_its_file_and_the_manifest_accounts_for_all(tmp_path):
+    records = [
+        step("⊢ 1 = 1", "rfl", theorem="a", split="train"),
+        step("⊢ 2 = 2", "rfl", theorem="b", split="valid"),
+        step("⊢ 3 = 3", "rfl", theorem="c", split="held_out"),
+    ]
+    manifest = written(tmp_path, records)
+    assert (manifest.rows_in, manifest.rows_out) == (3, 3)
+    assert {f.name for f in tmp_path.glob("*.jsonl")} == {"sft_train.jsonl", "sft_valid.jsonl", "sft_held_out.jsonl"}
+    (line,) = (tmp_path / "sft_valid.jsonl").read_text().splitlines()
+    assert json.loads(line)["theorem"] == "b"
+
+
+def test_a_benchmark_under_another_name_goes_out_with_all_its_steps(tmp_path):
+    root = "y : Nat\nk : y ^ 9 = 512\n⊢ y = 2"
+    middle = "y : Nat\nk : y ^ 9 = 512\nm : y ≤ 2\n⊢ y = 2 ∨ False"
+    stolen = [
+        step(root, "have m := bound k; left_or", middle, theorem="mine", split="train"),
+        step(middle, "omega", theorem="mine", split="train"),
+    ]
+    manifest = written(tmp_path, [*stolen, step("⊢ 1 = 1", "rfl", theorem="a", split="train")])
+    text = (tmp_path / "sft_train.jsonl").read_text()
+    assert "omega" not in text, "the step after the first one is the benchmark's proof as well"
+    assert manifest.dropped["decontaminate"]["statement"].count == 2
+    assert manifest.rows_out == 1
+
+
+def test_a_benchmark_by_name_goes_out(tmp_path):
+    manifest = written(tmp_path, [step("⊢ 1 = 1", "rfl", theorem="amc_1", split="train")])
+    assert manifest.rows_out == 0
+    assert manifest.dropped["decontaminate"]["name"].count == 1
+
+
+def test_steps_are_read_from_files_and_bad_lines_are_counted(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(
+        b'{"theorem": "a", "source": "s", "state_before": "x", "tactic": "simp", "state_after": "no goals"}\n'
+        b'{"theorem": "a"}\n{"theo\n\xff\xfe\n'
+    )
+    manifest = Manifest(step="rows")
+    assert [r.theorem for r in read_steps([path], manifest)] == ["a"]
+    assert manifest.rows_in == manifest.rows_dropped == 3
+
+
+def test_a_path_that_holds_no_steps_is_one_sentence(tmp_path):
+    with pytest.raises(BadInput, match="tactic records"):
+        read_steps([tmp_path], Manifest(step="rows"))
+
+
+def test_unknown_formats_and_tasks_are_refused():
+    with pytest.raises(ValidationError, match="markers"):
+        RowConfig(prompt_format="poem")
+    with pytest.raises(BadInput, match="poem; there are tactic"):
+        require_tasks(["poem"])
