@@ -315,6 +315,15 @@ def test_limits_hold_and_the_seed_decides_what_is_taken():
     assert different != found
 
 
+def test_negatives_of_other_theorems_are_as_deep_as_the_positive_where_there_are_such():
+    one = label(graph("a-b b-c c-end"))
+    other = label(graph("k-l l-m m-n n-o", spent="klmno", proved=False, theorem="u"))
+    found, _ = pairs(one, other, easy=1)
+    assert {(p.depth, p.negative_depth) for p in found} == {(0, 0), (1, 1), (2, 2)}
+    all_of_them, _ = pairs(one, other, easy=9)
+    assert len({p.negative for p in all_of_them if p.positive == "⊢ a"}) == 5
+
+
 def test_no_pair_comes_twice():
     search = label(graph("a-b b-end a-c", spent="c"))
     found, manifest = pairs(search, search)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from burnqed.cli.data import app
 from burnqed.core.errors import BadInput
 from burnqed.core.state import Goal, ProofState, Variable
 from burnqed.data.auxiliary import TASKS, Lemmas, joined_script, local_names, named, used_names
@@ -316,3 +319,49 @@ def test_unknown_formats_and_tasks_are_refused():
         RowConfig(prompt_format="poem")
     with pytest.raises(BadInput, match="poem; there are tactic"):
         require_tasks(["poem"])
+
+
+# -- the command ------------------------------------------------------------------------------------------
+
+
+def near(i: int) -> TheoremRecord:
+    """Statements that are near-duplicates of each other."""
+    hypotheses = " ".join(f"(h{k} : a ^ {k} * b + {k} ≤ c)" for k in range(2, 20))
+    return TheoremRecord(name=f"n{i}", statement=f"theorem n{i} (a b c d : Nat) {hypotheses} : d = {i}")
+
+
+def saved(path, structs) -> str:
+    path.write_bytes(b"".join(msgspec.json.encode(s) + b"\n" for s in structs))
+    return str(path)
+
+
+def test_near_duplicates_are_in_one_split_and_stay_where_they_are(tmp_path):
+    bench = saved(
+        tmp_path / "b.jsonl", [TheoremRecord(name="amc_1", statement="theorem amc_1 (x : Nat) : x ^ 9 = 512")]
+    )
+    theorems = saved(tmp_path / "t.jsonl", map(near, range(30)))
+    steps = saved(tmp_path / "s.jsonl", [step(f"⊢ {i} = {i}", "rfl", theorem=f"n{i}") for i in range(30)])
+    splits = str(tmp_path / "splits.json")
+    common = ["--benchmarks", bench, "--splits", splits]
+
+    def rows(out: str, *more: str) -> dict[str, int]:
+        result = CliRunner().invoke(app, ["rows", steps, "--out", str(tmp_path / out), *common, *more])
+        assert result.exit_code == 0, result.output
+        return {f.name: len(f.read_text().splitlines()) for f in (tmp_path / out).glob("*.jsonl")}
+
+    first = rows("one", "--theorems", theorems)
+    assert sorted(first.values())[-1] == 30, "all in one split"
+    assert rows("two") == first, "as the file says, without the theorems"
+
+
+def test_rows_need_a_guard_and_a_file_of_splits_that_is_there(tmp_path):
+    steps = saved(tmp_path / "s.jsonl", [step("⊢ 1 = 1", "rfl")])
+    unguarded = CliRunner().invoke(app, ["rows", steps])
+    assert unguarded.exit_code == 2
+    assert "--benchmarks" in unguarded.output
+    bench = saved(
+        tmp_path / "b.jsonl", [TheoremRecord(name="amc_1", statement="theorem amc_1 (x : Nat) : x ^ 9 = 512")]
+    )
+    lost = CliRunner().invoke(app, ["rows", steps, "--benchmarks", bench, "--splits", str(tmp_path / "x.json")])
+    assert isinstance(lost.exception, BadInput)
+    assert "no such file of splits" in str(lost.exception)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from burnqed.data.auxiliary import TASKS
 from burnqed.data.contrastive import PairConfig
 from burnqed.data.filters import FilterConfig
 from burnqed.data.manifest import Manifest
+from burnqed.data.records import TheoremRecord
 from burnqed.data.rows import RowConfig, require_tasks
 from burnqed.data.rows_files import write_pairs, write_rows
 from burnqed.data.rows_reading import (
@@ -29,7 +31,7 @@ from burnqed.data.rows_reading import (
     read_theorems,
     scripts_of,
 )
-from burnqed.data.splits import read_assignment
+from burnqed.data.splits import SplitConfig, assign, read_assignment, write_assignment
 from burnqed.prompts.formats import FORMATS
 
 _ROWS = RowConfig()
@@ -43,7 +45,10 @@ Benchmarks = Annotated[
 Theorems = Annotated[
     list[Path] | None, typer.Option("--theorems", help="Theorem records: their splits, and for rows their proofs.")
 ]
-Assigned = Annotated[Path | None, typer.Option("--splits", help="The file that says to which split a theorem belongs.")]
+Assigned = Annotated[
+    Path | None,
+    typer.Option("--splits", help="The file that says for good where a theorem belongs; --theorems are added to it."),
+]
 
 
 def rows(
@@ -87,7 +92,7 @@ def rows(
         config,
         filters=FilterConfig(max_step_chars=max_step_chars),
         guard=watch,
-        splits=Splits(_assignment(assigned), known),
+        splits=_splits(assigned, known),
         manifest=manifest,
         scripts=scripts_of(known),
     )
@@ -147,20 +152,23 @@ def pairs(
     searches = read_searches(runs, manifest, refuted=names, false_states=states)
     if not searches:
         raise BadInput(f"there is no finished search in {', '.join(map(str, runs))}: {manifest.told()}")
-    splits = Splits(_assignment(assigned), known)
+    splits = _splits(assigned, known)
     provable = read_proved(proved or [], manifest)
     write_pairs(out, searches, config, guard=watch, splits=splits, manifest=manifest, proved=provable)
     _tell(out, manifest)
 
 
-def _assignment(path: Path | None) -> Any:
-    """The assignment in a file that has to be there."""
-    if path is None:
-        return None
-    found = read_assignment(path)
-    if found is None:
-        raise BadInput(f"{path}: no such file of splits")
-    return found
+def _splits(path: Path | None, theorems: Sequence[TheoremRecord]) -> Splits:
+    """Where theorems belong: as decided before, the new ones by clusters of near-duplicates; kept in the file if there is one."""
+    before = read_assignment(path) if path is not None else None
+    if not theorems:
+        if path is not None and before is None:
+            raise BadInput(f"{path}: no such file of splits; with --theorems it is made")
+        return Splits(before)
+    found = assign(theorems, SplitConfig(), before=before)
+    if path is not None:
+        write_assignment(path, found)
+    return Splits(found, theorems)
 
 
 def _checked(model: type[Any], **fields: object) -> Any:

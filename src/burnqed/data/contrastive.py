@@ -100,12 +100,11 @@ class PairMaker:
         self._proved.update(proved)
         self.elsewhere: Counter[str] = Counter()
         self._negatives = {id(search): self._negatives_of(search) for search in searches}
-        self._pool: dict[str, list[_Negative]] = defaultdict(list)
-        self._of_theorem: Counter[str] = Counter()
+        self._pool: dict[str, dict[int, list[_Negative]]] = defaultdict(lambda: defaultdict(list))
         for search in searches:
             own = self._negatives[id(search)]
-            self._pool[splits[search.theorem]] += own.values()
-            self._of_theorem[search.theorem] += len(own)
+            for negative in own.values():
+                self._pool[splits[search.theorem]][negative.state.depth].append(negative)
 
     def _negatives_of(self, search: Labelled) -> dict[str, _Negative]:
         found: dict[str, _Negative] = {}
@@ -178,27 +177,21 @@ class PairMaker:
                 manifest.note(f"{tier}: {ENOUGH}", search.theorem, times=left)
             for negative in taken:
                 yield self._pair(tier, search, state, negative, siblings.get(negative.state.text, ""))
-        for negative in self._others(search, rng):
+        for negative in self._others(search, state.depth, rng):
             yield self._pair("easy", search, state, negative, "")
 
-    def _others(self, search: Labelled, rng: random.Random) -> list[_Negative]:
-        """Negatives of other theorems of the same split, no theorem's own among them."""
+    def _others(self, search: Labelled, depth: int, rng: random.Random) -> list[_Negative]:
+        """Negatives of other theorems of the same split, as deep as the positive if there are such, else the nearest.
+
+        Searches in vain go deeper than proofs do; drawn from all depths alike, depth alone would tell most negatives apart.
+        """
         pool = self._pool[self._splits[search.theorem]]
-        foreign = len(pool) - self._of_theorem[search.theorem]
-        wanted = min(self._config.easy, foreign)
         found: list[_Negative] = []
-        # Mostly a few draws are enough; where the theorem's own are many, the others are picked out.
-        for _ in range(4 * wanted):
-            if len(found) == wanted:
-                return found
-            drawn = rng.choice(pool)
-            if drawn.search.theorem != search.theorem and drawn not in found:
-                found.append(drawn)
-        return (
-            found
-            if len(found) == wanted
-            else rng.sample([n for n in pool if n.search.theorem != search.theorem], wanted)
-        )
+        for level in sorted(pool, key=lambda d: (abs(d - depth), d)):
+            if len(found) == self._config.easy:
+                break
+            found += _drawn(pool[level], self._config.easy - len(found), search.theorem, rng)
+        return found
 
     def _pair(self, tier: Tier, search: Labelled, state: State, negative: _Negative, parent: str) -> ContrastivePair:
         assert state.remaining is not None
@@ -218,3 +211,17 @@ class PairMaker:
             split=self._splits[search.theorem],
             searches=(search.source, negative.search.source),
         )
+
+
+def _drawn(negatives: Sequence[_Negative], wanted: int, theorem: str, rng: random.Random) -> list[_Negative]:
+    """So many of the negatives at most, none twice, none of the theorem itself."""
+    found: list[_Negative] = []
+    # Mostly a few draws are enough; where they are not, the others are picked out.
+    for _ in range(4 * wanted):
+        drawn = rng.choice(negatives)
+        if drawn.search.theorem != theorem and drawn not in found:
+            found.append(drawn)
+            if len(found) == wanted:
+                return found
+    others = [n for n in negatives if n.search.theorem != theorem]
+    return rng.sample(others, min(wanted, len(others)))
