@@ -30,7 +30,7 @@ types: $(BIN)/burnqed ## mypy, strict
 test: $(BIN)/burnqed contract llama-server ## every test; installs the embedded Lean if it is missing
 	$(BIN)/pytest
 
-test-unit: $(BIN)/burnqed ## the tests that need no Lean, in three minutes
+test-unit: $(BIN)/burnqed ## the tests that need no Lean, in five minutes
 	$(BIN)/pytest -m "not lean"
 
 test-lean: $(BIN)/burnqed ## the tests against the embedded Lean
