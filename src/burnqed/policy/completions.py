@@ -93,13 +93,13 @@ class CompletionsClient:
 
     async def prompts(self, states: Sequence[ProofState], form: PromptFormat, *, max_new_tokens: int) -> list[str]:
         """The prompt of each state, in the context less the completion and a token for the beginning of the text."""
-        limit = self._context_tokens - max_new_tokens - 1
-        if limit < 1:
-            raise ModelMismatch(
-                f"completions of {max_new_tokens} tokens leave no room for a prompt in the {self._context_tokens} tokens of "
-                f"{self._endpoint.url}; lower max_new_tokens"
-            )
-        return list(await asyncio.gather(*(self._fitter.prompt(form, state, limit=limit) for state in states)))
+        return await self._fitter.prompts(
+            form,
+            states,
+            context_tokens=self._context_tokens,
+            max_new_tokens=max_new_tokens,
+            server=self._endpoint.url,
+        )
 
     async def draw(
         self, prompts: Sequence[str], sampling: SamplingConfig, *, stop: Sequence[str]

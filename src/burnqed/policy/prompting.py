@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
+from burnqed.core.errors import ModelMismatch
 from burnqed.core.state import ProofState
 from burnqed.core.tally import Tally
 from burnqed.policy.remote import Tokenizer
@@ -31,6 +33,27 @@ class PromptFitter:
         self._tokenizer = tokenizer
         self._count = count
         self._tally = tally
+
+    async def prompts(
+        self,
+        form: PromptFormat,
+        states: Sequence[ProofState],
+        *,
+        context_tokens: int,
+        max_new_tokens: int,
+        server: str,
+    ) -> list[str]:
+        """The prompt of each state, in the context less the completion and one token: BOS, or one that a server keeps for itself.
+
+        Raises ModelMismatch, with the name of the ``server``, when completions leave no room for a prompt.
+        """
+        limit = context_tokens - max_new_tokens - 1
+        if limit < 1:
+            raise ModelMismatch(
+                f"completions of {max_new_tokens} tokens leave no room for a prompt in the {context_tokens} tokens of "
+                f"{server}; lower max_new_tokens"
+            )
+        return list(await asyncio.gather(*(self.prompt(form, state, limit=limit) for state in states)))
 
     async def prompt(self, form: PromptFormat, state: ProofState, *, limit: int) -> str:
         """The prompt of a state in at most ``limit`` tokens. Raises ModelError when no cut makes it so short."""
