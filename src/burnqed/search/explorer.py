@@ -145,9 +145,9 @@ class Explorer:
 
     async def _split(self, node: Node) -> bool:
         """Make a node the conjunction of its components; false when Lean cannot take its goals apart."""
+        wanted = [ProofState(tuple(node.state.goals[p] for p in places)) for places in node.state.components]
         taken: list[tuple[StateRef, ProofState] | None] = []
-        for places in node.state.components:
-            part = ProofState(tuple(node.state.goals[place] for place in places))
+        for places, part in zip(node.state.components, wanted, strict=True):
             try:
                 known = self._graph.known(part) is not None
                 taken.append(None if known else await self._session.focus(node.ref, places))
@@ -157,8 +157,7 @@ class Explorer:
                 self._tally.count("states whose goals could not be taken apart", str(error))
                 return False
         parts: list[tuple[Node, tuple[int, ...]]] = []
-        for places, new in zip(node.state.components, taken, strict=True):
-            part = ProofState(tuple(node.state.goals[place] for place in places))
+        for places, part, new in zip(node.state.components, wanted, taken, strict=True):
             known_part = self._graph.known(part if new is None else new[1])
             if known_part is None:
                 assert new is not None
