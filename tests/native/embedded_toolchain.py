@@ -9,6 +9,7 @@ visible outside unless it says so; a program's ``main`` is therefore made public
 from __future__ import annotations
 
 import shlex
+import subprocess
 from pathlib import Path
 
 from burnqed.lean.embedded.install import EmbeddedLean
@@ -44,6 +45,44 @@ status=$?
 grep -v '^\[DEBUG' "$HOME/err" >&2
 exit $status
 """
+
+_LAKE = """#!/bin/sh
+case "$*" in
+  "env printenv LEAN_PATH") echo LEAN_PATH ;;
+  "env lean --version") echo "Lean (version 4.28.0, wasm32, Release)" ;;
+  "env lean --print-prefix") echo SYSROOT ;;
+  *) exit 1 ;;
+esac
+"""
+
+
+def lake_project(project: Path, sysroot: Path, *folders: str) -> Path:
+    """Make a Lake project whose LEAN_PATH has these folders of it; returns the folder of a `lake` that says so, for PATH."""
+    for name in folders:
+        (project / name).mkdir(parents=True, exist_ok=True)
+    (project / "lakefile.toml").touch()
+    (project / "lean-toolchain").write_text("leanprover/lean4:v4.28.0")
+    lake = project / "path" / "lake"
+    lake.parent.mkdir()
+    lean_path = ":".join(str(project / name) for name in folders)
+    lake.write_text(_LAKE.replace("echo LEAN_PATH", f"echo {lean_path}").replace("SYSROOT", str(sysroot)))
+    lake.chmod(0o755)
+    return lake.parent
+
+
+def compile_module(sysroot: Path, folder: Path, module: str, text: str) -> None:
+    """Compile a module into a folder of LEAN_PATH; it may import what is there already."""
+    source = folder / f"{module.replace('.', '/')}.lean"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.write_text(text)
+    home = folder.parent / "home"
+    home.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sysroot / "bin" / "lean", "-R", folder, "-o", source.with_suffix(".olean"), source],
+        env={"HOME": str(home), "LEAN_PATH": str(folder), "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
 
 
 def make(folder: Path, lean: EmbeddedLean) -> Path:

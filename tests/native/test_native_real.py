@@ -12,43 +12,22 @@ from pathlib import Path
 import psutil
 import pytest
 import pytest_asyncio
-from tests.native.embedded_toolchain import make
+from tests.native.embedded_toolchain import lake_project, make
 
-import burnqed
 from burnqed.core.errors import StatementRejected
 from burnqed.core.outcome import Refused, Stepped
 from burnqed.core.theorem import Theorem
 from burnqed.lean.config import LeanConfig, NativeConfig
 from burnqed.lean.dialect import PlainDialect
-from burnqed.lean.embedded.install import EmbeddedLean, home
-from burnqed.lean.embedded.programs import COMPLETE
-from burnqed.lean.embedded.server import server_launch
+from burnqed.lean.embedded.install import EmbeddedLean
 from burnqed.lean.native.audit import Versions
 from burnqed.lean.native.find import NativeLean
 from burnqed.lean.native.launch import Scratch, native_spawner
 from burnqed.lean.native.sandbox import probe
 from burnqed.lean.pool import WorkerPool
-from burnqed.lean.serve import install_as
 from burnqed.lean.session import PooledSession
 
 pytestmark = pytest.mark.lean
-
-
-@pytest.fixture(scope="module")
-def executable(lean: EmbeddedLean, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a person would give as Pantograph's executable."""
-    path = tmp_path_factory.mktemp("pantograph") / "pantograph-repl"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BURNQED_HOME", str(home()))  # in the sandbox HOME is another
-        install_as(path)
-    server_launch(lean, (), COMPLETE)  # compiles the program, which in the sandbox it could not write
-    return path
-
-
-@pytest.fixture(scope="module")
-def needed(lean: EmbeddedLean) -> tuple[Path, ...]:
-    """What the server reads, wherever this test's Python and Lean lie."""
-    return (lean.root, home(), Path(sys.prefix), Path(sys.base_prefix), Path(burnqed.__file__).parent.parent)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -153,30 +132,15 @@ def test_it_runs_in_the_sandbox(session: PooledSession) -> None:
         assert (inner / kind).readlink() != (mine / kind).readlink()
 
 
-LAKE = """#!/bin/sh
-case "$*" in
-  "env printenv LEAN_PATH") echo PROJECT/lib ;;
-  "env lean --version") echo "Lean (version 4.28.0, wasm32, Release)" ;;
-  "env lean --print-prefix") echo SYSROOT ;;
-  *) exit 1 ;;
-esac
-"""
-
-
 def test_the_command_line_with_a_project(
     executable: Path, needed: tuple[Path, ...], lean: EmbeddedLean, tmp_path: Path
 ) -> None:
     """Search in the executable, gate by the toolchain's `lean`: all of it real, but that the toolchain is the embedded one."""
-    project, sysroot, lake = tmp_path / "project", make(tmp_path / "sysroot", lean), tmp_path / "path" / "lake"
-    (project / "lib").mkdir(parents=True)
-    (project / "lakefile.toml").touch()
-    (project / "lean-toolchain").write_text("leanprover/lean4:v4.28.0")
-    lake.parent.mkdir()
-    lake.write_text(LAKE.replace("PROJECT", str(project)).replace("SYSROOT", str(sysroot)))
-    lake.chmod(0o755)
+    project = tmp_path / "project"
+    path = lake_project(project, make(tmp_path / "sysroot", lean), "lib")
     arguments = ["prove", "∀ n : Nat, n < n + 1", "--project", project, "--pantograph", executable, "--seconds", "200"]
     readable = ":".join(map(str, (*needed, Path(lean.node).parent)))
-    environment = {**os.environ, "PATH": f"{lake.parent}:{os.environ['PATH']}", "BURNQED_READABLE": readable}
+    environment = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}", "BURNQED_READABLE": readable}
     done = subprocess.run(
         [sys.executable, "-m", "burnqed", *arguments, "--json", "--out", tmp_path / "run"],
         capture_output=True, text=True, env=environment, timeout=250, check=False,

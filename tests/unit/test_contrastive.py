@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,7 @@ from burnqed.run.folder import RunFolder
 from burnqed.run.prove import Prover
 from burnqed.search.config import SearchConfig
 from burnqed.testing.fakes import DONE, FakeLean, ManualClock, ScriptedPolicy, ToyValue
+from burnqed.trajectory.schema import METADATA_KEY
 
 END = "end"
 
@@ -387,6 +389,39 @@ async def test_of_a_proved_theorem_a_short_last_slice_tells_that_the_candidates_
     guarded = Decontaminator([TheoremRecord(name="b", statement="theorem b (x : Nat) : x ^ 9 = 512")])
     write_pairs(tmp_path / "p", [label(found)], PairConfig(), guard=guarded, splits=ALL_TRAIN, manifest=manifest)
     assert (tmp_path / "p" / "manifest.json").exists()
+
+
+def as_version_2(run: Path) -> Path:
+    """The record of a run as it was before nodes said what is spent."""
+    (path,) = (run / "trajectory").glob("nodes-*.parquet")
+    table = pq.read_table(path).drop_columns("spent")
+    pq.write_table(table.replace_schema_metadata({METADATA_KEY: "2"}), path)
+    return run
+
+
+async def test_a_record_without_spent_is_read_as_it_was(tmp_path):
+    """It is told from the number of tries then: a last slice that happens to be full says nothing."""
+    table = {("start", "left"): "bad", ("start", "right"): "good", ("good", "close"): DONE}
+    for slice_size, then in ((2, "exhausted"), (3, "unknown")):
+        path = await run_of(tmp_path / f"{slice_size}", table, ["t"], slice_size=slice_size)
+        (now,) = search_graphs(path, Manifest(step="x"))
+        assert labels(label(now)) == {"start": "proved", "good": "proved", "bad": "exhausted"}
+        (before,) = search_graphs(as_version_2(path), Manifest(step="x"))
+        assert labels(label(before)) == {"start": "proved", "good": "proved", "bad": then}
+    nothing_left = await run_of(tmp_path / "c", {("start", "left"): "bad"}, ["t"])
+    (found,) = search_graphs(as_version_2(nothing_left), Manifest(step="x"))
+    assert labels(label(found)) == {"start": "exhausted", "bad": "exhausted"}
+
+
+async def test_what_was_never_tried_is_unknown_although_the_search_ended_with_nothing_left(tmp_path):
+    """A part has no proof, so nobody goes on beside it. The number of tries used to say that all of it was tried."""
+    table = {("start", "left"): ("dead", "other"), ("other", "left"): "promising", ("promising", "close"): DONE}
+    path = await run_of(tmp_path / "a", table, ["t"], strategy="and-or")
+    (found,) = search_graphs(path, Manifest(step="x"))
+    known = {text: state for text, state in labels(label(found)).items() if "\n" not in text}
+    assert known == {"start": "exhausted", "dead": "exhausted", "other": "unknown", "promising": "unknown"}
+    (before,) = search_graphs(as_version_2(path), Manifest(step="x"))
+    assert labels(label(before))["promising"] == "exhausted", "wrong, and the reason for the column"
 
 
 class _AllTrain(Splits):

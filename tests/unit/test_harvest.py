@@ -15,10 +15,10 @@ from burnqed.core.errors import BadInput, RunError
 from burnqed.core.theorem import Theorem
 from burnqed.data.harvest.catalogue import Module, drawn
 from burnqed.data.harvest.config import HarvestConfig
-from burnqed.data.harvest.folder import TASKS, HarvestFolder, Tried
+from burnqed.data.harvest.folder import TASKS, UNLOADED, HarvestFolder, Tried
 from burnqed.data.harvest.run import HUNG, KILLED, harvest
 from burnqed.data.harvest.split import HELD_OUT, TRAIN, VALID, split_of
-from burnqed.data.manifest import Manifest
+from burnqed.data.manifest import Manifest, Origin
 from burnqed.data.records import TheoremRecord
 from burnqed.data.trace.inputs import theorem_records
 from burnqed.lean.config import LeanConfig
@@ -63,7 +63,7 @@ class Toy:
         folder = HarvestFolder.open(out, config.model_dump(mode="json"), resume=resume)
         async with self.pool() as pool:
             modules, wanted = await harvest(pool, self.config, folder, config)
-        return folder.finish(modules, wanted, config, lean="4.28.0")
+        return folder.finish(modules, wanted, config, origin=Origin(name="harvest", lean="4.28.0"))
 
 
 def tasks(out: Path) -> dict[str, TheoremRecord]:
@@ -118,6 +118,17 @@ async def test_what_was_done_is_not_done_again(tmp_path: Path) -> None:
     await toy.harvest(tmp_path / "out", HarvestConfig(silence_s=30, roots=("Init",)), resume=True)
     assert sorted(toy.tried) == [*(f"M{i}.t" for i in range(6)), "M9.t"]
     assert len(tasks(tmp_path / "out")) == 7
+
+
+async def test_a_module_over_which_lean_is_lost_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    toy = Toy(tmp_path)
+    folder = HarvestFolder.open(tmp_path / "out", {}, resume=False)
+    async with toy.pool() as pool:  # the toy dies of a module that it does not know
+        modules, wanted = await harvest(pool, toy.config, folder, CONFIG, names=["Init.A", "No.Such", "Std.C"])
+    manifest = folder.finish(modules, wanted, CONFIG, origin=Origin(name="harvest"))
+    assert list(tasks(tmp_path / "out")) == ["harvest.A.one", "harvest.A.two", "harvest.C.one"]
+    assert manifest.dropped_for("module", UNLOADED) == 1
+    assert manifest.dropped["module"][UNLOADED].examples[0].startswith("No.Such: the Lean process ended")
 
 
 async def test_an_unknown_root_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.search_lab import STRATEGIES, Table, make, proposing, replayed, run
 
-from burnqed.core.events import NodeAdded, StateSplit, TacticApplied
+from burnqed.core.events import NodeAdded, NodeSpent, StateSplit, TacticApplied
 from burnqed.core.outcome import SearchStatus, Verdict
 from burnqed.testing.fakes import DONE, FakeLean, ScriptedWriter, ToyValue
 
@@ -84,6 +84,12 @@ def test_any_table_gives_a_sound_and_repeatable_search(
     assert len(nodes) == sum(isinstance(e, NodeAdded) for e in events) == result.nodes
     times = Counter((e.node, e.tactic) for e in events if isinstance(e, TacticApplied))
     assert set(times.values()) <= {1}, "no tactic is run twice on a state"
+    spent = [e.node for e in events if isinstance(e, NodeSpent)]
+    tried_to_the_end = {n for n in nodes if all((n, tactic) in times for tactic in "abc")}
+    assert len(spent) == len(set(spent))
+    assert set(spent) <= tried_to_the_end, "spent states had every candidate tried"
+    if not proofs:  # whole proofs may try all of it on a state for which the policy was never asked
+        assert set(spent) == tried_to_the_end
     if strategy != "and-or":
         assert len(lean.asked) == len(set(lean.asked)) == result.tactics
     split = {e.node for e in events if isinstance(e, StateSplit)}

@@ -40,6 +40,8 @@ async def test_a_search_comes_back_with_its_terms_and_its_parts(tmp_path):
     edges = read_edges(tmp_path).to_pylist()
     assert [e["order"] for e in edges] == list(range(len(edges)))
     assert [(e["node"], e["child"], e["detail"]) for e in edges if e["outcome"] == "part"] == [(1, 2, "0"), (1, 3, "1")]
+    # `b` is in the last slice of both parts, which was tried whole; a split state has no candidates of its own.
+    assert [n["node"] for n in nodes if n["spent"]] == [0, 2, 3]
     assert all(e["tactic"] == "" and e["logprob_nats"] == 0 for e in edges if e["outcome"] == "part")
 
 
@@ -59,6 +61,12 @@ def test_files_of_version_1_lack_the_terms(tmp_path):
         ("t", 0.5, None, None),
         ("u", 0.5, -1.0, -0.5),
     ]
+
+
+def test_files_of_version_2_do_not_say_what_is_spent(tmp_path):
+    row = {"theorem": "t", "node": 0, "depth": 0, "state": "⊢ p", "num_goals": 1, "energy": 0.5, "finished": False}
+    pq.write_table(pa.Table.from_pylist([row], schema=of_version(NODES, "2", "spent")), tmp_path / "nodes-t.parquet")
+    assert read_nodes(tmp_path).to_pylist()[0]["spent"] is None
 
 
 @pytest.mark.parametrize(

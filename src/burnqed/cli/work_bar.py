@@ -14,7 +14,7 @@ from burnqed.data.pace import Progress
 class WorkBar:
     """Draws on standard error; a context manager. The time left is told only once there is a speed to tell it from."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, waiting: str = "starting Lean") -> None:
         console = Console(stderr=True)
         columns = (
             TextColumn("{task.description}"),
@@ -24,7 +24,7 @@ class WorkBar:
             TextColumn("{task.fields[pace]}"),
         )
         self._bar = Bar(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task(what, total=None, pace="starting Lean")
+        self._task = self._bar.add_task(what, total=None, pace=waiting)
         self.last: Progress | None = None
 
     def __enter__(self) -> WorkBar:

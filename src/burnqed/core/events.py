@@ -62,6 +62,18 @@ class TacticApplied:
 
 
 @dataclass(frozen=True)
+class NodeSpent:
+    """Every candidate of a state was tried and its outcome taken in; comes once, after the last of them.
+
+    A state that was worked on when its search ended is not spent, nor is one that was never chosen or was split. What the
+    outcomes say is another matter: some may have run into a limit.
+    """
+
+    theorem: str
+    node: int
+
+
+@dataclass(frozen=True)
 class SearchEnded:
     """The last event of a search."""
 
@@ -73,4 +85,4 @@ class SearchEnded:
     seconds: float
 
 
-Event = SearchStarted | NodeAdded | StateSplit | TacticApplied | SearchEnded
+Event = SearchStarted | NodeAdded | StateSplit | TacticApplied | NodeSpent | SearchEnded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,20 @@ def results(folder: Path, manifest: Manifest) -> dict[str, Result]:
     return found
 
 
+@dataclass(frozen=True)
+class RecordedSearch:
+    """A search as it stands in the record: its graph, and the rows of its nodes with all that is known of each."""
+
+    graph: SearchGraph
+    nodes: list[dict[str, Any]]
+
+
 def search_graphs(folder: Path, manifest: Manifest) -> Iterator[SearchGraph]:
+    """The graphs of :func:`recorded_searches`."""
+    return (search.graph for search in recorded_searches(folder, manifest))
+
+
+def recorded_searches(folder: Path, manifest: Manifest) -> Iterator[RecordedSearch]:
     """The searches of a run, one a theorem; each counts as a row that came in.
 
     A theorem whose search has no result yet, or that ended in an error, is dropped. Raises BadInput when the folder is no
@@ -82,7 +96,7 @@ def search_graphs(folder: Path, manifest: Manifest) -> Iterator[SearchGraph]:
         if result is None or result.status == "error":
             manifest.drop(READ, "search without a result", f"{folder.name}: {theorem}")
             continue
-        yield _graph(theorem, rows, edges.get(theorem, []), result, settings, folder.name)
+        yield RecordedSearch(_graph(theorem, rows, edges.get(theorem, []), result, settings, folder.name), rows)
 
 
 def _by_theorem(table: Any) -> dict[str, list[dict[str, Any]]]:
@@ -102,7 +116,8 @@ def _graph(
 ) -> SearchGraph:
     edges.sort(key=lambda e: e["order"])
     nodes.sort(key=lambda n: n["node"])
-    spent = _spent(nodes, edges, result, settings)
+    recorded = all(n["spent"] is not None for n in nodes)
+    spent = {n["node"] for n in nodes if n["spent"]} if recorded else _guessed_spent(nodes, edges, result, settings)
     known = {n["node"] for n in nodes}
     return SearchGraph(
         theorem,
@@ -118,10 +133,10 @@ def _graph(
     )
 
 
-def _spent(
+def _guessed_spent(
     nodes: list[dict[str, Any]], edges: list[dict[str, Any]], result: Result, settings: _SearchSettings
 ) -> set[int]:
-    """The nodes of which every candidate was tried, as far as the record shows.
+    """The nodes of which every candidate was tried, as far as a record of version 1 or 2 shows.
 
     All of them when the search ended because nothing was left. Else those with as many tries as candidates were asked for,
     and those whose last slice was not full: a slice is short only when the candidates are used up. The node that was worked

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from burnqed.core.errors import BadInput
 from burnqed.data.labels import label
-from burnqed.data.labels_reading import search_graphs
+from burnqed.data.labels_reading import recorded_searches
 from burnqed.data.manifest import Manifest
-from burnqed.trajectory.reader import read_nodes
 
 
 @dataclass
@@ -34,21 +33,16 @@ def scored_states(folders: Sequence[Path], manifest: Manifest) -> ScoredStates:
     found = ScoredStates()
     for folder in folders:
         before = found.theorems
-        proved: dict[str, set[str]] = {}
-        for graph in search_graphs(folder, manifest):
-            states = label(graph).states
-            proved[graph.theorem] = {text for text, state in states.items() if state.label == "proved"}
+        searches = list(recorded_searches(folder, manifest))
         weight = _policy_weight(folder)
-        for row in read_nodes(folder / "trajectory").to_pylist():
-            theorem = row["theorem"]
-            if theorem not in proved:
-                continue
-            if row["parent"] is None:
-                found.theorems += 1
-            elif row["energy"] is not None and row["policy_term"] is not None:
-                found.policy_terms.append(row["policy_term"] / weight)
-                found.energies.append(row["energy"])
-                found.proved.append(row["state"] in proved[theorem])
+        for search in searches:
+            states = label(search.graph).states
+            found.theorems += 1
+            for row in search.nodes:
+                if row["parent"] is not None and row["energy"] is not None and row["policy_term"] is not None:
+                    found.policy_terms.append(row["policy_term"] / weight)
+                    found.energies.append(row["energy"])
+                    found.proved.append(states[row["state"]].label == "proved")
         if found.theorems == before:
             raise BadInput(f"{folder} holds no finished search; give the folder of a `burnqed prove` run")
     return found

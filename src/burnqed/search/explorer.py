@@ -72,6 +72,9 @@ class Explorer:
                 found = await self._claims.closed(edge)
             elif edge.child.claimed:
                 found = await self._claims.put_together(edge)
+        if not (node.open or node.spent):
+            node.spent = True
+            self._recorder.spent(node)
         return found
 
     async def step(self, node: Node, candidate: Candidate) -> tuple[Edge | None, Accepted | None]:

@@ -56,8 +56,9 @@ class Edge:
 class Node:
     """A state in the graph.
 
-    ``waiting`` are its candidates not tried yet, best first; None before the policy was asked. ``tried`` has what every
-    tactic did that was tried here, by its normalised text: an edge, or None when it led to nothing that was kept.
+    ``waiting`` are its candidates not tried yet, best first; None before the policy was asked. ``spent`` says that all of them
+    were tried and what they did was taken in. ``tried`` has what every tactic did that was tried here, by its normalised
+    text: an edge, or None when it led to nothing that was kept.
     ``path_logprob_nats`` is the plain sum of log-probabilities on the way, ``path_nats`` that of the weighed steps. ``by`` is
     the edge by which it was first reached, ``also_by`` are later ones; a part was first reached from ``part_of``.
     ``solved`` says that a proof of it was found and not refused, ``claimed`` that one was found.
@@ -76,6 +77,7 @@ class Node:
     policy_term: float = 0.0
     value_term: float = 0.0
     waiting: list[Candidate] | None = None
+    spent: bool = False
     tried: dict[str, Edge | None] = field(default_factory=dict)
     also_by: tuple[Edge, ...] = ()
     parts: tuple[tuple[Node, tuple[int, ...]], ...] = ()
@@ -230,6 +232,7 @@ class Graph:
                 assert node.depth == parent.depth + (node.by is not None), "depth counts tactics"
                 assert node.path_logprob_nats <= parent.path_logprob_nats + 1e-9, "log-probabilities are not positive"
                 assert node.whole == (parent.whole and node.part_of is None), "nothing below a part is whole"
+            assert not (node.spent and node.open), "of a spent state nothing is left to try"
             assert not (node.parts and (node.tried or node.waiting)), "a split state has no tactics of its own"
             assert not (node.state.finished and node.energy is not None), "a finished state is not scored"
             assert all(e.parent is node for e in node.tried.values() if e), "an edge is its parent's"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from burnqed.core.events import NodeAdded, SearchEnded, SearchStarted, StateSplit, TacticApplied
+from burnqed.core.events import NodeAdded, NodeSpent, SearchEnded, SearchStarted, StateSplit, TacticApplied
 from burnqed.core.outcome import Outcome, Refused, SearchStatus
 from burnqed.core.ports import EventSink
 from burnqed.core.tactic import Candidate
@@ -61,6 +61,10 @@ class Recorder:
         """A state was split into its parts."""
         parts = tuple((part.id, places) for part, places in whole.parts)
         self._events.emit(StateSplit(self._theorem, whole.id, parts))
+
+    def spent(self, node: Node) -> None:
+        """Every candidate of a state was tried."""
+        self._events.emit(NodeSpent(self._theorem, node.id))
 
     def ended(self, status: SearchStatus, *, nodes: int, expansions: int, tactics: int, seconds: float) -> None:
         """The search is over."""

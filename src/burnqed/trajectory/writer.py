@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from burnqed.core.events import Event, NodeAdded, StateSplit, TacticApplied
+from burnqed.core.events import Event, NodeAdded, NodeSpent, StateSplit, TacticApplied
 from burnqed.trajectory.files import whole_file
 from burnqed.trajectory.schema import EDGES, NODES
 
@@ -28,13 +28,15 @@ class TrajectoryWriter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._nodes: dict[str, list[dict[str, Any]]] = {}
+        self._nodes: dict[str, dict[int, dict[str, Any]]] = {}
         self._edges: dict[str, list[dict[str, Any]]] = {}
 
     def emit(self, event: Event) -> None:
         """Keep nodes and edges; other events are not part of the record."""
         if isinstance(event, NodeAdded):
-            self._nodes.setdefault(event.theorem, []).append(asdict(event))
+            self._nodes.setdefault(event.theorem, {})[event.node] = {**asdict(event), "spent": False}
+        elif isinstance(event, NodeSpent):
+            self._nodes[event.theorem][event.node]["spent"] = True
         elif isinstance(event, TacticApplied):
             rows = self._edges.setdefault(event.theorem, [])
             rows.append({**asdict(event), "order": len(rows)})
@@ -55,7 +57,7 @@ class TrajectoryWriter:
 
     def write(self, theorem: str) -> None:
         """Write the part files of a theorem. Raises RunError when they cannot be written."""
-        nodes, edges = self._nodes.pop(theorem, []), self._edges.pop(theorem, [])
+        nodes, edges = list(self._nodes.pop(theorem, {}).values()), self._edges.pop(theorem, [])
         stem = part_name(theorem)
         for kind, rows, schema in (("nodes", nodes, NODES), ("edges", edges, EDGES)):
             with whole_file(self._folder / f"{kind}-{stem}.parquet") as part:

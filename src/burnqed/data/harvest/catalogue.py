@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from burnqed.core.errors import BadInput
-from burnqed.data.lean_ask import LeanAsk
+from burnqed.data.lean_ask import LeanAsk, Lost
+from burnqed.lean.process import RequestFailed
 from burnqed.lean.protocol import DescribeReply, LibraryReply, LibraryTheorem
 
 DEPRECATED = "deprecated"
@@ -16,11 +17,12 @@ DEPRECATED = "deprecated"
 
 @dataclass(frozen=True)
 class Module:
-    """A module with its theorems, those that no person stated included."""
+    """A module with its theorems, those that no person stated included; ``trouble`` says why it could not be loaded."""
 
     name: str
     imports: tuple[str, ...]
     theorems: tuple[LibraryTheorem, ...]
+    trouble: str = ""
 
     @property
     def candidates(self) -> tuple[LibraryTheorem, ...]:
@@ -39,11 +41,25 @@ async def catalogue(lean: LeanAsk, roots: Sequence[str], *, silence_s: float) ->
     for root in roots:
         if not any(_below(module, root) for module in library.modules):
             raise BadInput(f"the installed library has no module {root}; its roots are {', '.join(library.imports)}")
-    found = []
-    for name in (m for m in library.modules if any(_below(m, root) for root in roots)):
-        reply = await lean.ask_surely("library.theorems", {"module": name}, LibraryReply, silence_s=silence_s)
-        found.append(Module(name, tuple(dict.fromkeys(reply.imports)), tuple(reply.theorems)))
-    return found
+    names = (m for m in library.modules if any(_below(m, root) for root in roots))
+    return [await module_of(lean, name, silence_s=silence_s) for name in names]
+
+
+async def module_of(lean: LeanAsk, name: str, *, silence_s: float) -> Module:
+    """What a module holds; or why it does not load, which is so too when Lean is lost over it twice."""
+    trouble = ""
+    for _ in range(2):
+        try:
+            _, reply = await lean.ask(
+                "library.theorems", {"module": name}, LibraryReply, LibraryReply, silence_s=silence_s
+            )
+        except RequestFailed as error:
+            return Module(name, (), (), error.desc)
+        except Lost as error:
+            trouble = str(error)
+        else:
+            return Module(name, tuple(dict.fromkeys(reply.imports)), tuple(reply.theorems))
+    return Module(name, (), (), trouble)
 
 
 def drawn(modules: Sequence[Module], limit: int | None, seed: int) -> dict[str, list[int]]:

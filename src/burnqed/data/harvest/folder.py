@@ -20,6 +20,8 @@ from burnqed.lean.protocol import LibraryStatement
 from burnqed.trajectory.files import whole_file, write_text
 
 SOURCE = "harvest"
+UNLOADED = "does not load"
+"""Why all theorems of a module are left out."""
 TASKS = "tasks.jsonl"
 _SETTINGS = "harvest.json"
 
@@ -97,20 +99,23 @@ class HarvestFolder:
         wanted: Mapping[str, Sequence[int]],
         config: HarvestConfig,
         *,
-        lean: str,
+        origin: Origin,
         command: str = "",
     ) -> Manifest:
-        """Write all tasks and the account of every theorem of the library; returns the account."""
+        """Write all tasks and the account of every theorem of the library; returns the account.
+
+        ``origin`` says whose library it is, and the version of its Lean.
+        """
         manifest = Manifest(
             step="harvest",
             command=command,
-            origins=[Origin(name=SOURCE, location=", ".join(config.roots), licence="Apache-2.0", lean=lean)],
+            origins=[origin],
             settings={**config.model_dump(mode="json", exclude={"roots"}), "roots": ",".join(config.roots)},
         )
         target = self.path / TASKS
         with whole_file(target) as part, part.open("wb") as out:
             for module in modules:
-                for record in self._records(module, wanted.get(module.name, ()), config, lean, manifest):
+                for record in self._records(module, wanted.get(module.name, ()), config, origin.lean, manifest):
                     out.write(line(record))
         manifest.outputs.append(FileCard.of(target, shown=TASKS, rows=manifest.rows_out))
         manifest.write(self.path)
@@ -120,6 +125,9 @@ class HarvestFolder:
         self, module: Module, wanted: Sequence[int], config: HarvestConfig, lean: str, manifest: Manifest
     ) -> Iterator[TheoremRecord]:
         """The tasks of a module, every theorem of it accounted for."""
+        if module.trouble:
+            manifest.rows_in += 1  # how many theorems there are nobody knows; it counts as one
+            manifest.drop("module", UNLOADED, f"{module.name}: {module.trouble}")
         chosen = set(wanted)
         tried = {t.name: t for t in self.tried(module.name)} if chosen else {}
         for theorem in module.theorems:

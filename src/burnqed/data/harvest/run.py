@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from burnqed.core.errors import LeanError
-from burnqed.data.harvest.catalogue import Module, catalogue, drawn
+from burnqed.data.harvest.catalogue import Module, catalogue, drawn, module_of
 from burnqed.data.harvest.config import HarvestConfig
 from burnqed.data.harvest.folder import HarvestFolder, Tried
 from burnqed.data.lean_ask import LeanAsk, Lost, leased, side_by_side
@@ -28,14 +28,20 @@ async def harvest(
     folder: HarvestFolder,
     config: HarvestConfig,
     *,
+    names: Sequence[str] = (),
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[list[Module], dict[str, list[int]]]:
     """Try every theorem that is drawn and not on record yet; returns the library and what was drawn of it.
 
+    ``names`` are the modules where the processes load them one by one, as a native Lean does; the embedded Lean has all
+    modules from its start and is asked for those below the configured roots.
     Cancelling it loses the modules in flight and nothing else. Progress is in theorems.
     """
-    async with leased(pool, lean) as first:
-        modules = await catalogue(first, config.roots, silence_s=config.silence_s)
+    if names:
+        modules = await _looked_up(pool, lean, names, config)
+    else:
+        async with leased(pool, lean) as first:
+            modules = await catalogue(first, config.roots, silence_s=config.silence_s)
     wanted = drawn(modules, config.limit, config.seed)
     todo = [m for m in modules if m.name in wanted and not folder.has(m.name)]
     total = sum(map(len, wanted.values()))
@@ -55,6 +61,20 @@ async def harvest(
 
     await side_by_side(work, min(pool.size, len(todo)))
     return modules, wanted
+
+
+async def _looked_up(pool: WorkerPool, lean: LeanConfig, names: Sequence[str], config: HarvestConfig) -> list[Module]:
+    """The modules of these names, several at once."""
+    found: dict[str, Module] = {}
+    queue = iter(names)
+
+    async def look() -> None:
+        async with leased(pool, lean) as ask:
+            for name in queue:  # shared
+                found[name] = await module_of(ask, name, silence_s=config.silence_s)
+
+    await side_by_side(look, min(pool.size, len(names)))
+    return [found[name] for name in names]
 
 
 async def tried_in(ask: LeanAsk, module: Module, indices: Sequence[int], config: HarvestConfig) -> list[Tried]:

@@ -11,7 +11,7 @@ from burnqed.core.errors import BadInput
 from burnqed.core.theorem import DEFAULT_IMPORTS
 from burnqed.data.reading import SUFFIXES, BadRow, columns_of, read_rows
 from burnqed.data.records import Record, TheoremRecord
-from burnqed.data.sources.cut import cut
+from burnqed.data.sources.cut import cut, under
 from burnqed.data.sources.lean_folder import load_folder
 from burnqed.data.sources.registry import SOURCES
 from burnqed.data.sources.source import GitHub, Loaded, Source, each, record_of
@@ -84,7 +84,7 @@ def _record(where: str, row: Statement) -> list[Record]:
                 flags=tuple(sorted(row.flags)),
             )
         ]
-    piece = cut(f"{row.header.rstrip()}\n\n{row.statement}", imports=DEFAULT_IMPORTS, name=row.name or "unnamed")
+    piece = cut(under(row.header, row.statement), imports=DEFAULT_IMPORTS, name=row.name or "unnamed")
     return [record_of(piece, origin=where, name=row.name, split=row.split, informal=row.informal, flags=row.flags)]
 
 

@@ -51,6 +51,11 @@ class Cut:
     flags: tuple[str, ...]
 
 
+def under(header: str, statement: str) -> str:
+    """The text of a row that has its header apart."""
+    return f"{header.rstrip()}\n\n{statement}"
+
+
 def cut(text: str, *, imports: tuple[str, ...] = MATHLIB, header: str = "", name: str = "unnamed") -> Cut:
     """Cut at the last theorem of a text; what stands before it is its header, what stands after it is left out.
 

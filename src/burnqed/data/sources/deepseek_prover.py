@@ -9,7 +9,7 @@ import msgspec
 
 from burnqed.data.reading import read_rows
 from burnqed.data.records import Record
-from burnqed.data.sources.cut import Uncut, cut
+from burnqed.data.sources.cut import Uncut, cut, under
 from burnqed.data.sources.source import Hub, Loaded, Source, each, record_of
 
 
@@ -31,7 +31,7 @@ def load(path: Path) -> Iterator[Loaded]:
 
 def _record(where: str, row: Proof) -> list[Record]:
     gap = "" if row.formal_statement.endswith("\n") or row.formal_proof.startswith("\n") else "\n"
-    piece = cut(f"{row.header.rstrip()}\n\n{row.formal_statement}{gap}{row.formal_proof}")
+    piece = cut(under(row.header, f"{row.formal_statement}{gap}{row.formal_proof}"))
     if piece.proof is None:
         raise Uncut("no proof in it")
     return [record_of(piece, origin=where, name=row.name, split=row.split)]

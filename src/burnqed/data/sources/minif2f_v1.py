@@ -9,9 +9,9 @@ import msgspec
 
 from burnqed.data.reading import BadRow, pick_schema, read_rows
 from burnqed.data.records import Record, TheoremRecord
-from burnqed.data.sources.cut import MATHLIB, OPENS, Cut, cut
+from burnqed.data.sources.cut import MATHLIB, OPENS, Cut, cut, under
 from burnqed.data.sources.lean_folder import load_folder
-from burnqed.data.sources.source import GitHub, Hub, Loaded, Source, each, record_of
+from burnqed.data.sources.source import GitHub, Hub, Loaded, Source, each, problem_of
 
 
 class WithHeader(msgspec.Struct):
@@ -69,7 +69,7 @@ def load(path: Path) -> Iterator[Loaded]:
 def _record(where: str, row: msgspec.Struct) -> list[Record]:
     name, split, informal = "", "test", ""
     if isinstance(row, WithHeader):
-        text = f"{row.header.rstrip()}\n\n{row.formal_statement}"
+        text = under(row.header, row.formal_statement)
         name, split, informal = row.name, row.split, row.informal_prefix
     elif isinstance(row, WithCode):
         text, name, split, informal = row.lean4_code, row.name, row.split, row.informal_prefix
@@ -79,8 +79,7 @@ def _record(where: str, row: msgspec.Struct) -> list[Record]:
         assert isinstance(row, Bare)
         text, name, informal = row.formal_statement, row.name, row.informal_prefix
     piece = cut(text, imports=MATHLIB, header=OPENS)
-    record = record_of(piece, origin=where, name=name, split=split, informal=informal)
-    return [msgspec.structs.replace(record, proof=None)]
+    return [problem_of(piece, origin=where, name=name, split=split, informal=informal)]
 
 
 def _folder(path: Path) -> Iterator[Loaded]:
@@ -93,9 +92,9 @@ def _folder(path: Path) -> Iterator[Loaded]:
 def _problem(piece: Cut, path: PurePosixPath) -> TheoremRecord:
     parts = {part.lower() for part in path.parts}
     split = "valid" if "valid" in parts else "test" if "test" in parts else ""
-    record = record_of(piece, origin=str(path), split=split)
+    record = problem_of(piece, origin=str(path), split=split)
     own = tuple(module for module in record.imports if not module.startswith("MiniF2F"))
-    return msgspec.structs.replace(record, proof=None, imports=own or MATHLIB)
+    return msgspec.structs.replace(record, imports=own or MATHLIB)
 
 
 _NOTES = (

@@ -10,8 +10,8 @@ import msgspec
 from burnqed.core.errors import BadInput
 from burnqed.data.reading import columns_of, read_rows
 from burnqed.data.records import Record
-from burnqed.data.sources.cut import MATHLIB, Uncut, cut
-from burnqed.data.sources.source import Hub, Loaded, Source, each, record_of
+from burnqed.data.sources.cut import Uncut, cut, under
+from burnqed.data.sources.source import Hub, Loaded, Source, each, problem_of
 
 SWAPPED = "split-swapped"
 """The published label of the split was the other one."""
@@ -77,17 +77,17 @@ def _competition(where: str, row: Competition) -> list[Record]:
 def _records(where: str, row: Simplified | Competition, flags: set[str]) -> list[Record]:
     if row.split not in _SPLITS:
         raise Uncut("split is neither valid nor test")
-    piece = cut(f"{row.header.rstrip()}\n\n{row.formal_statement}", imports=MATHLIB)
-    record = record_of(
-        piece,
-        origin=where,
-        name=row.name,
-        split=_SPLITS[row.split],
-        informal=row.informal_statement,
-        flags={*flags, SWAPPED},
-    )
-    # Statements end in `:= by`, `:= by sorry`, or either with blanks: there is no proof in any of them.
-    return [msgspec.structs.replace(record, proof=None)]
+    piece = cut(under(row.header, row.formal_statement))
+    return [
+        problem_of(
+            piece,
+            origin=where,
+            name=row.name,
+            split=_SPLITS[row.split],
+            informal=row.informal_statement,
+            flags={*flags, SWAPPED},
+        )
+    ]
 
 
 _NOTES = (

@@ -10,8 +10,8 @@ import msgspec
 from burnqed.core.errors import BadInput
 from burnqed.data.reading import columns_of, pick_schema, read_rows
 from burnqed.data.records import Record
-from burnqed.data.sources.cut import MATHLIB, cut
-from burnqed.data.sources.source import GitHub, Hub, Loaded, Source, each, record_of
+from burnqed.data.sources.cut import cut, under
+from burnqed.data.sources.source import GitHub, Hub, Loaded, Source, each, problem_of
 
 
 class WithHeader(msgspec.Struct):
@@ -57,16 +57,14 @@ def load(path: Path) -> Iterator[Loaded]:
 
 def _record(where: str, row: msgspec.Struct, split: str) -> list[Record]:
     if isinstance(row, WithHeader):
-        text, name, informal = f"{row.header.rstrip()}\n\n{row.formal_statement}", row.name, row.informal_prefix
+        text, name, informal = under(row.header, row.formal_statement), row.name, row.informal_prefix
         split = row.split
     elif isinstance(row, Sharp):
-        text, name, informal = f"{row.lean4_src_header.rstrip()}\n\n{row.lean4_formalization}", row.id, row.nl_statement
+        text, name, informal = under(row.lean4_src_header, row.lean4_formalization), row.id, row.nl_statement
     else:
         assert isinstance(row, Ported)
-        text, name, informal = f"{row.header.rstrip()}\n\n{row.formal_statement}", row.name, row.informal_stmt or ""
-    piece = cut(text, imports=MATHLIB)
-    record = record_of(piece, origin=where, name=name, split=split, informal=informal)
-    return [msgspec.structs.replace(record, proof=None)]
+        text, name, informal = under(row.header, row.formal_statement), row.name, row.informal_stmt or ""
+    return [problem_of(cut(text), origin=where, name=name, split=split, informal=informal)]
 
 
 _NOTES = ("all of it needs Mathlib",)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-import msgspec
-
 from burnqed.data.records import TheoremRecord
 from burnqed.data.sources.cut import Cut
 from burnqed.data.sources.lean_folder import load_folder
-from burnqed.data.sources.source import GitHub, Loaded, Source, record_of
+from burnqed.data.sources.source import GitHub, Loaded, Source, problem_of
 
 
 def load(path: Path) -> Iterator[Loaded]:
@@ -19,8 +17,7 @@ def load(path: Path) -> Iterator[Loaded]:
 
 
 def _record(piece: Cut, path: PurePosixPath) -> TheoremRecord:
-    record = record_of(piece, origin=str(path), split="test")
-    return msgspec.structs.replace(record, proof=None)
+    return problem_of(piece, origin=str(path), split="test")
 
 
 SOURCE = Source(

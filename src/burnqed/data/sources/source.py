@@ -87,6 +87,20 @@ def each(rows: Iterable[Read[T]], make: Callable[[str, T], list[Record]]) -> Ite
             yield int(i == 0), record
 
 
+def problem_of(
+    piece: Cut,
+    *,
+    origin: str,
+    name: str = "",
+    split: str = "",
+    informal: str = "",
+    flags: Iterable[str] = (),
+) -> TheoremRecord:
+    """A benchmark's problem: as :func:`record_of`, and never with a proof, which is nobody's training data."""
+    record = record_of(piece, origin=origin, name=name, split=split, informal=informal, flags=flags)
+    return msgspec.structs.replace(record, proof=None)
+
+
 def record_of(
     piece: Cut,
     *,

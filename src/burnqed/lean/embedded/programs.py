@@ -29,11 +29,13 @@ COMPLETE = Program(
     "complete",
     (
         *("complete_imports", "base", "keys", "printing", *_COMMON),
-        *("actions", "fragments", "sites", "subsume", "goal_commands", "environment"),
+        *("actions", "fragments", "sites", "subsume", "goal_commands", "environment", "corpus"),
         *(*_FILES, "saves", "complete_main"),
     ),
 )
 """All of Pantograph's protocol, and files with sorries."""
+LIBRARY = Program("library", ("complete_imports", "base", "statements", "imports", "loop", "corpus", "native_library"))
+"""The theorems of compiled modules, for a native ``lean --run``, which elaborates it at every start: it has nothing else."""
 
 
 def part_text(part: str) -> str:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from burnqed.core.errors import BadInput
@@ -108,23 +108,57 @@ def find_native(config: NativeConfig, environ: Mapping[str, str] = os.environ) -
     """The native Lean of a configuration. Raises BadInput with what is missing, or with what does not fit."""
     project = find_project(config, environ)
     executable = find_pantograph(config, project, environ)
-    lean_path, sysroot, version = config.lean_path, None, ""
-    if project is not None and not lean_path:
-        lean_path = _lake_env(project, ["printenv", "LEAN_PATH"], config.lake_timeout_s)
-        version = lean_version(_lake_env(project, ["lean", "--version"], config.lake_timeout_s))
-        sysroot = Path(_lake_env(project, ["lean", "--print-prefix"], config.lake_timeout_s))
-    elif lean := shutil.which("lean", path=environ.get("PATH")):
-        version = lean_version(_told([lean, "--version"], cwd=project, timeout_s=_SHORT_S))
-        prefix = _told([lean, "--print-prefix"], cwd=project, timeout_s=_SHORT_S)
-        sysroot = Path(prefix) if prefix else None
-    versions = Versions(
+    pantograph = Versions(
         pantograph=_told([str(executable), "--version"], timeout_s=_SHORT_S),
         pantograph_toolchain=_toolchain(executable.resolve().parent),
+    )
+    return _fitting(executable, pantograph, _lean_of(config, project, environ), config, project)
+
+
+def find_toolchain(config: NativeConfig, environ: Mapping[str, str] = os.environ) -> NativeLean:
+    """The same for what needs `lean` alone, which is then the executable, and no Pantograph. Raises BadInput."""
+    project = find_project(config, environ)
+    lean = _lean_of(config, project, environ)
+    executable = lean.sysroot / "bin" / "lean" if lean.sysroot else None
+    if executable is None or not executable.is_file():
+        where = f", which is not in {executable.parent}" if executable else ""
+        raise BadInput(f"this needs the toolchain's `lean`{where}: install elan, or put `lean` into PATH")
+    return _fitting(executable, Versions(), lean, config, project)
+
+
+@dataclass(frozen=True)
+class _Lean:
+    """What can be told of `lean` itself, see :class:`NativeLean`."""
+
+    lean_path: str
+    sysroot: Path | None
+    version: str
+
+
+def _lean_of(config: NativeConfig, project: Path | None, environ: Mapping[str, str]) -> _Lean:
+    """The `lean` of a project, or the one in PATH. Raises BadInput when `lake` does not tell."""
+    if project is not None and not config.lean_path:
+        lean_path = _lake_env(project, ["printenv", "LEAN_PATH"], config.lake_timeout_s)
+        version = lean_version(_lake_env(project, ["lean", "--version"], config.lake_timeout_s))
+        return _Lean(lean_path, Path(_lake_env(project, ["lean", "--print-prefix"], config.lake_timeout_s)), version)
+    if lean := shutil.which("lean", path=environ.get("PATH")):
+        version = lean_version(_told([lean, "--version"], cwd=project, timeout_s=_SHORT_S))
+        prefix = _told([lean, "--print-prefix"], cwd=project, timeout_s=_SHORT_S)
+        return _Lean(config.lean_path, Path(prefix) if prefix else None, version)
+    return _Lean(config.lean_path, None, "")
+
+
+def _fitting(
+    executable: Path, pantograph: Versions, lean: _Lean, config: NativeConfig, project: Path | None
+) -> NativeLean:
+    """All of it together, if it fits. Raises BadInput with what does not."""
+    versions = replace(
+        pantograph,
         project_toolchain=_toolchain(project),
-        lean=version,
+        lean=lean.version,
         pinned=toolchain_version(config.toolchain),
     )
-    found = NativeLean(executable, versions, project, lean_path, sysroot)
+    found = NativeLean(executable, versions, project, lean.lean_path, lean.sysroot)
     if found.mismatch:
         raise BadInput(found.mismatch)
     return found

@@ -213,6 +213,9 @@ unsafe def firstError : List Message → BaseIO String
 
 unsafe def noLine : Position := { line := 0, column := 0 }
 
+unsafe def exceptionText (e : Exception) : BaseIO String := do
+  e.toMessageData.toString
+
 /-- The messages of a run; an exception becomes the error message that it would have been in a file. -/
 unsafe def messages (r : Ran α) (src : String) : BaseIO (Array Json) := do
   let logged ← serialized r.core.messages.toList #[]
@@ -229,6 +232,11 @@ unsafe def messages (r : Ran α) (src : String) : BaseIO (Array Json) := do
       | none => none
     let m : Message := { fileName := sourceName, pos := pos, endPos := stop, severity := .error, data := e.toMessageData }
     return logged.push (toJson (← m.serialize))
+
+unsafe def defaultOptions : List (String × Json) :=
+  [("printJsonPretty", .bool false), ("printExprPretty", .bool true), ("printExprAST", .bool false), ("printDependentMVars", .bool false),
+   ("noRepeat", .bool false), ("printAuxDecls", .bool false), ("printImplementationDetailHyps", .bool false), ("automaticMode", .bool true),
+   ("timeout", num 0), ("maxHeartbeats", num 200000)]
 
 /-- The state in which the text after a header begins. -/
 unsafe def commandState (h : Header) : Command.State :=

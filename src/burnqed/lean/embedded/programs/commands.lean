@@ -1,13 +1,5 @@
 -- ## Commands -----------------------------------------------------------------------------------------
 
-unsafe def defaultOptions : List (String × Json) :=
-  [("printJsonPretty", .bool false), ("printExprPretty", .bool true), ("printExprAST", .bool false), ("printDependentMVars", .bool false),
-   ("noRepeat", .bool false), ("printAuxDecls", .bool false), ("printImplementationDetailHyps", .bool false), ("automaticMode", .bool true),
-   ("timeout", num 0), ("maxHeartbeats", num 200000)]
-
-unsafe def exceptionText (e : Exception) : BaseIO String := do
-  e.toMessageData.toString
-
 unsafe def thrown (e : Exception) : BaseIO Json := do
   if e.isInterrupt then return failure "io" "interrupt"
   return failure "expr" (← exceptionText e)

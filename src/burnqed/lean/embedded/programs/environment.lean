@@ -10,9 +10,6 @@ unsafe def rebase (sv : Server) (h : Header) (cmd : String) (payload : Json) : I
 unsafe def missing (type field : String) : Json :=
   failure "command" ("Unable to parse json: Pantograph.Protocol." ++ type ++ "." ++ field ++ ": String expected")
 
-unsafe def importNames (a : Array Import) (i : Nat) (acc : Array Json) : Array Json :=
-  if h : i < a.size then importNames a (i + 1) (acc.push (.str (nameStr a[i].module))) else acc
-
 unsafe def moduleIndex (a : Array Name) (n : Name) (i : Nat) : Option Nat :=
   if h : i < a.size then (if a[i] == n then some i else moduleIndex a n (i + 1)) else none
 

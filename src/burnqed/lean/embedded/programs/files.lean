@@ -127,17 +127,6 @@ unsafe def notIn (env : Environment) (a : Array ConstantInfo) (i : Nat) (acc : A
 unsafe def newConstants (before after : Environment) : Array ConstantInfo :=
   notIn before (mapNode after.constants.map₂.root #[]) 0 #[]
 
-/-- Whether Lean makes a constant of that last name by itself for the type or the constructor whose name stands before it. -/
-unsafe def comesWithType (env : Environment) (n : Name) : Bool :=
-  match n with
-  | .str (.str _ "brecOn") _ => true
-  | .str p s => match env.find? p with
-    | some (.inductInfo _) => s == "rec" || s == "recOn" || s == "casesOn" || s == "below" || s == "brecOn" || s == "ibelow" || s == "binductionOn" ||
-        s == "noConfusion" || s == "noConfusionType" || s == "ctorIdx" || s == "toCtorIdx" || s == "ctorElim" || s == "ctorElimType"
-    | some (.ctorInfo _) => s == "elim" || s == "inj" || s == "injEq" || s == "sizeOf_spec" || s == "noConfusion"
-    | _ => false
-  | _ => false
-
 unsafe def isExampleName (n : Name) : Bool :=
   match n with
   | .str _ s => s == "_example"

@@ -4,6 +4,9 @@
 unsafe def importedBy (a : Array Import) (i : Nat) : List Name :=
   if h : i < a.size then a[i].module :: importedBy a (i + 1) else []
 
+unsafe def importNames (a : Array Import) (i : Nat) (acc : Array Json) : Array Json :=
+  if h : i < a.size then importNames a (i + 1) (acc.push (.str (nameStr a[i].module))) else acc
+
 unsafe def sameNames : List Name → List Name → Bool
   | [], [] => true
   | a :: r, b :: s => a == b && sameNames r s
@@ -62,10 +65,7 @@ unsafe def importArray : List Name → Array Import → Array Import
 
 /-- The environment of exactly these modules and what they import. One such is kept: the next takes its place, and every state in the
 old one is then gone. What the server started with stays. -/
-unsafe def environmentOf (sv : Server) (modules : List Name) : IO (Except Json Header) := do
-  match foreignName modules with
-  | some m => return .error (failure "frontend" ("unknown module " ++ nameStr m ++ ": the embedded Lean has Init and Std only; use a native toolchain for what imports more"))
-  | none =>
+unsafe def openOther (sv : Server) (modules : List Name) : IO (Except Json Header) := do
   let there ← match ← sv.other.get with
     | some h => do pure (if sameNames modules (importedBy h.env.header.imports 0) then some h else none)
     | none => pure none
@@ -79,6 +79,12 @@ unsafe def environmentOf (sv : Server) (modules : List Name) : IO (Except Json H
       let h : Header := { text := "", env := env, opts := (← sv.base.get).opts, ns := .anonymous, opens := [], levels := [], request := some sv.request }
       sv.other.set (some h)
       return .ok h
+
+/-- The same, of modules that the embedded Lean has. -/
+unsafe def environmentOf (sv : Server) (modules : List Name) : IO (Except Json Header) := do
+  match foreignName modules with
+  | some m => return .error (failure "frontend" ("unknown module " ++ nameStr m ++ ": the embedded Lean has Init and Std only; use a native toolchain for what imports more"))
+  | none => openOther sv modules
 
 /-- What the server started with if these are its modules and nothing was added since, else the environment of exactly these. -/
 unsafe def exactly (sv : Server) (modules : List Name) : IO (Except Json Header) := do

@@ -40,6 +40,14 @@ unsafe def elabStatement (stx : Syntax) : TermElabM Expr := do
   if e.hasSorry then throwError "the statement itself contains `sorry`"
   letToHave e -- as Lean does with a theorem's type
 
+/-- A statement's type with its universe parameters renamed by position, so that two elaborations of it can be compared. -/
+unsafe def normalLevels (e : Expr) : Expr :=
+  let ps := (collectLevelParams {} e).params.toList
+  e.instantiateLevelParams ps (fresh ps 0)
+where fresh : List Name → Nat → List Level
+  | [], _ => []
+  | _ :: r, i => .param (.num `p i) :: fresh r (i + 1)
+
 unsafe def startFrom (e : Expr) (intros : Nat) : TermElabM (List MVarId × MVarId) := do
   let g ← mkFreshExprSyntheticOpaqueMVar e
   if intros == 0 then return ([g.mvarId!], g.mvarId!)

@@ -97,14 +97,6 @@ unsafe def verdict (s : GoalState) : TermElabM Json := do
     | .error e => return no (kernelText e)
     | .ok _ => return judgement true "" w.found
 
-/-- A statement's type with its universe parameters renamed by position, so that two elaborations of it can be compared. -/
-unsafe def normalLevels (e : Expr) : Expr :=
-  let ps := (collectLevelParams {} e).params.toList
-  e.instantiateLevelParams ps (fresh ps 0)
-where fresh : List Name → Nat → List Level
-  | [], _ => []
-  | _ :: r, i => .param (.num `p i) :: fresh r (i + 1)
-
 /-- Judges a whole file: its header is elaborated alone, the statement is elaborated by us in it; the file's theorem of that name must
 have that very type, and everything made after the header is added again to the header's environment by the kernel. -/
 unsafe def judge (h : Header) (st : Command.State) (name : Name) (type : Expr) : Json :=
