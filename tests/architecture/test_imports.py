@@ -16,7 +16,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 ANY = frozenset(
     {"core", "policy", "value", "trajectory", "lean", "theorems", "verify", "search", "testing", "run", "observe"}
-    | {"prompts", "models", "joint", "remote", "serve", "assemble", "data"}
+    | {"prompts", "models", "joint", "remote", "serve", "assemble", "data", "train"}
 )
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "core": frozenset(),
@@ -31,7 +31,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "testing": frozenset({"core"}),
     "models": frozenset({"core", "prompts"}),
     # what joins parts
-    "joint": frozenset({"core", "models", "prompts"}),
+    "train": frozenset({"core", "prompts", "models", "data", "trajectory"}),
+    "joint": frozenset({"core", "prompts", "models", "data", "trajectory", "train"}),
     "policy": frozenset({"core", "prompts", "remote", "models"}),
     "value": frozenset({"core", "prompts", "remote", "models", "joint"}),
     "serve": frozenset({"core", "prompts", "models", "joint"}),

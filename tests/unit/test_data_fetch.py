@@ -367,6 +367,14 @@ def test_a_file_of_another_schema_is_told_and_earlier_records_stay(host, tmp_pat
     assert Manifest.read(folder) == before
 
 
+def test_the_file_of_another_set_is_told_by_its_name(tmp_path):
+    path = tmp_path / "m.jsonl"
+    row = {"name": "a", "split": "test", "informal_statement": "x", "formal_statement": "theorem a : 1 = 1 := by"}
+    path.write_text(json.dumps(row | {"header": ""}))
+    with pytest.raises(BadInput, match=r"lacks informal statement.* its columns are those of minif2f-v2c"):
+        fetch(Wanted(SOURCES["minif2f-v2s"], origin=path), tmp_path / "out")
+
+
 def test_a_set_without_a_usable_row_is_told_and_earlier_records_stay(host, tmp_path):
     published(host)
     folder, _ = fetch(GOEDEL, tmp_path, host.network)

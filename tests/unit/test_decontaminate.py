@@ -202,6 +202,41 @@ def test_a_guard_from_files(tmp_path):
         benchmarks_in([path])
 
 
+ORIGINAL = "theorem p (S : Finset ℕ) (h : ∀ n, n ∈ S ↔ 5 ∣ n ∧ n < 40) : S.card = 8"
+FORM = "theorem p (f : Nat) (h : f = List.countP (fun n => n % 5 == 0) (List.range 40)) : f = 8 := by\n  sorry"
+
+
+@pytest.mark.parametrize("column", ["statement", "statement_field", "statement_rat"])
+@pytest.mark.parametrize("text", [ORIGINAL, FORM])
+def test_of_a_restated_problem_the_original_is_known_too(tmp_path, column, text):
+    path = tmp_path / "core.jsonl"
+    path.write_text(json.dumps({"name": "p", "original": f"{ORIGINAL} := by", column: FORM}) + "\n")
+    found = Decontaminator(benchmarks_in([path])).leak(stolen(text.replace("theorem p", "theorem other")))
+    assert found is not None
+    assert found.how == "statement"
+
+
+SHIPPED = [VALID.with_name(f"minif2f_{part}_valid.jsonl") for part in ("v1", "core", "real")]
+
+
+@pytest.mark.skipif(not all(p.exists() for p in SHIPPED), reason="miniF2F's valid split is not beside the repository")
+def test_no_form_of_any_shipped_file_passes():
+    guard = Decontaminator(benchmarks_in(SHIPPED))
+    rows = [json.loads(text) for path in SHIPPED for text in path.read_text().splitlines()]
+    columns = ("formal_statement", "original", "statement", "statement_field", "statement_rat")
+    texts = [row[c].replace(row["name"], "t") for row in rows for c in columns if row.get(c)]
+    assert len(texts) == 244 + 2 * 66 + 70 + 61 + sum(bool(row.get("statement_rat")) for row in rows)
+    assert [t for t in texts if guard.leak_in_statement(t) is None] == []
+
+
+@pytest.mark.parametrize("original", ["", "nothing of Lean"])
+def test_a_restated_row_without_an_original_that_can_be_read_is_no_theorem(tmp_path, original):
+    path = tmp_path / "core.jsonl"
+    path.write_text(json.dumps({"name": "p", "original": original}) + "\n")
+    with pytest.raises(BadInput, match="no theorem"):
+        benchmarks_in([path])
+
+
 def test_what_is_taken_out_is_accounted_for():
     steps = [
         TacticRecord(

@@ -83,7 +83,7 @@ def test_scaling_the_first_weights_does_nothing_and_scaling_the_features_does():
         first.bias.data.zero_()
         head.eval()
         with torch.no_grad():
-            x = torch.cat([z_state, z_goal, z_state * z_goal], dim=1) * head.config.input_scale
+            x = torch.cat([z_state, z_goal, z_state * z_goal], dim=1) * head.scale
             return first(x)
 
     whole = first_activation(1.0, 1.0)

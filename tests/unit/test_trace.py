@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from burnqed.core.errors import BadInput, RunError
+from burnqed.data.decontaminate import DECONTAMINATE, Decontaminator
 from burnqed.data.manifest import Manifest
 from burnqed.data.pace import Progress
 from burnqed.data.reading import read_rows
@@ -44,6 +45,7 @@ class Toy:
         self.plan.write_text("{}")
         self.config = LeanConfig(workers=2, ready_timeout_s=20)
         self.progress: list[Progress] = []
+        self.guard: Decontaminator | None = None
 
     async def spawn(self) -> LeanProcess:
         launch = Launch((sys.executable, "-S", "-E", str(TOY), str(self.plan)), {}, str(self.folder))
@@ -65,7 +67,7 @@ class Toy:
         async with self.pool() as pool:
             await trace(pool, self.config, journal, proofs, config, version="4.28.0", on_progress=self.progress.append)
         manifest = Manifest(step="trace", rows_in=sum(p.record is not None for p in proofs))
-        return write_rows(self.out, "full", journal, proofs, config, manifest)
+        return write_rows(self.out, "full", journal, proofs, config, manifest, guard=self.guard)
 
     def rows(self, name: str = "sft_train_full.jsonl") -> list[TacticRecord]:
         return [row[1] for row in read_rows(self.out / name, TacticRecord) if isinstance(row, tuple)]
@@ -185,6 +187,16 @@ def test_a_benchmark_that_a_run_proved_is_not_traced(tmp_path: Path) -> None:
     manifest = Manifest(step="trace")
     assert list(proof_texts([tmp_path], manifest, records=known)) == []
     assert manifest.dropped_for("read", "benchmark") == 1
+
+
+async def test_a_benchmark_that_nothing_marks_is_kept_out_of_the_rows_with_all_its_steps(toy: Toy) -> None:
+    toy.guard = Decontaminator([TheoremRecord(name="stolen", statement="theorem stolen : 7 ^ 7 % 5 = 3")])
+    manifest = await toy.trace([proof("stolen", "one", "two"), proof("own", "one")])
+    assert [r.theorem for r in toy.rows()] == ["own"]
+    assert manifest.dropped_for(DECONTAMINATE, "name") == 2
+    toy.guard = None
+    await toy.trace([proof("stolen", "one", "two"), proof("own", "one")])
+    assert len(toy.rows()) == 3, "what another guard keeps out is not lost"
 
 
 def test_folders_of_files_and_what_is_none(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -21,6 +21,7 @@ PREFIX = "BURNQED_"
 _BETWEEN = "__"
 
 Key = tuple[str, ...]
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def load_config(
@@ -30,7 +31,19 @@ def load_config(
     flags: Mapping[str, object],
     assignments: Sequence[str] = (),
 ) -> RunConfig:
-    """The effective configuration. Raises BadInput that names key and origin of what is wrong.
+    """The effective configuration of a run of searches; see :func:`load_settings`."""
+    return load_settings(RunConfig, file=file, environment=environment, flags=flags, assignments=assignments)
+
+
+def load_settings(
+    kind: type[Settings],
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, object],
+    assignments: Sequence[str] = (),
+) -> Settings:
+    """The effective settings of a kind. Raises BadInput that names key and origin of what is wrong.
 
     ``environment`` is looked through for ``BURNQED_SECTION__KEY``; ``flags`` are dotted keys (``search.max_nodes``);
     ``assignments`` are texts ``search.max_nodes=10``.
@@ -51,15 +64,15 @@ def load_config(
         settings[tuple(dotted.strip().split("."))] = (_from_text(given.strip()), f"--set {text}")
     nested: dict[str, Any] = {}
     for key, (value, origin) in settings.items():
-        _check_key(key, origin)
+        _check_key(kind, key, origin)
         _put(nested, key, value)
     try:
-        return RunConfig.model_validate(nested)
+        return kind.model_validate(nested)
     except ValidationError as error:
         raise BadInput(_sentence(error, settings)) from None
 
 
-def as_toml(config: RunConfig) -> str:
+def as_toml(config: BaseModel) -> str:
     """The configuration as a TOML file, every key with its description; what it prints can be read back."""
     lines = ["# Every setting of burnqed, with its value. Keep what you change; the rest has these defaults."]
     for section, name in _sections(config, ()):
@@ -105,9 +118,9 @@ def _from_text(text: str) -> object:
     return text
 
 
-def _check_key(key: Key, origin: str) -> None:
+def _check_key(settings: type[BaseModel], key: Key, origin: str) -> None:
     """Every part of a key must be a field, the last one a value and not a section."""
-    model: type[BaseModel] = RunConfig
+    model = settings
     for depth, part in enumerate(key):
         if part not in model.model_fields:
             close = difflib.get_close_matches(part, model.model_fields, n=1)
@@ -158,6 +171,10 @@ def _toml_value(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return repr(value)
+    if isinstance(value, BaseModel):
+        value = {k: v for k, v in value.model_dump().items() if v is not None}
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{k} = {_toml_value(v)}' for k, v in value.items())}}}"
     if isinstance(value, tuple):
         return f"[{', '.join(_toml_value(v) for v in value)}]"
     return json.dumps(str(value), ensure_ascii=False)

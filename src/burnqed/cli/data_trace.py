@@ -14,7 +14,9 @@ import typer
 from burnqed.cli.install_bar import ensure_lean
 from burnqed.cli.work_bar import WorkBar
 from burnqed.core.errors import BadInput, RunError
+from burnqed.data.decontaminate import Decontaminator
 from burnqed.data.manifest import FileCard, Manifest
+from burnqed.data.rows_reading import guard
 from burnqed.data.trace.config import TraceConfig
 from burnqed.data.trace.inputs import ProofText, proof_texts, theorem_records
 from burnqed.data.trace.journal import Journal
@@ -45,6 +47,10 @@ def trace(
         Path | None,
         typer.Option(help="Theorem records whose source, origin and part a run's proofs take over, by name."),
     ] = None,
+    benchmarks: Annotated[
+        list[Path] | None,
+        typer.Option("--benchmarks", help="Files of benchmarks, of which no proof may get into the rows."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Apply every tactic again, and leave out what gives other goals.")
     ] = False,
@@ -59,7 +65,7 @@ def trace(
     that does not compile, rests on sorry, or hangs Lean is counted in the manifest, and the others go on.
 
     Examples:
-      burnqed data trace runs/core --records data/harvest/tasks.jsonl
+      burnqed data trace runs/core --records data/harvest/tasks.jsonl --benchmarks minif2f.jsonl
 
       burnqed data trace proofs.jsonl MyProofs/ --share 0.2 --check
 
@@ -71,6 +77,7 @@ def trace(
         raise BadInput(f"{out} holds nothing to resume; leave --resume out to start")
     reading = _manifest(what)
     known = theorem_records(records) if records is not None else {}
+    watch = guard(benchmarks, reading) if benchmarks else None
     proofs = once(list(proof_texts(what, reading, records=known)), reading)
     if not proofs:
         raise BadInput(f"there is no proof to trace in {', '.join(map(str, what))}: {reading.told()}")
@@ -80,7 +87,7 @@ def trace(
         raise RunError(f"the folder {out} cannot be made: {error.strerror or error}") from error
     config = TraceConfig(share=share, check=check)
     lean = ensure_lean(programs=[COMPLETE])
-    asyncio.run(_run(lean, out, what, proofs, reading, config, workers, seed_only=seed_only))
+    asyncio.run(_run(lean, out, what, proofs, reading, config, workers, seed_only=seed_only, watch=watch))
 
 
 def _manifest(what: Sequence[Path]) -> Manifest:
@@ -98,6 +105,7 @@ async def _run(
     workers: int,
     *,
     seed_only: bool,
+    watch: Decontaminator | None,
 ) -> None:
     limits = LeanConfig(workers=workers)
     spawn = spawner(lean, limits, program=COMPLETE)
@@ -113,7 +121,7 @@ async def _run(
                 manifest.rows_in = sum(p.record is not None for p in part)
             else:
                 manifest = reading
-            write_rows(out, name, journal, part, config, manifest)
+            write_rows(out, name, journal, part, config, manifest, guard=watch)
             cards = ", ".join(f"{card.path} {card.rows:,} rows" for card in manifest.outputs)
             print(f"{out}: {cards}")
             print(manifest.told(), file=sys.stderr)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from burnqed.cli import calibrate, config, data, lean, prove, serve, verify
+from burnqed.cli import calibrate, config, data, embed, lean, models, prove, serve, train, verify
 from burnqed.core.errors import BurnqedError
 
 app = typer.Typer(
@@ -23,6 +23,9 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("config")(config.config)
 app.add_typer(lean.app, name="lean")
 app.add_typer(data.app, name="data")
+app.command("embed")(embed.embed)
+app.add_typer(models.app, name="models")
+app.add_typer(train.app, name="train")
 app.add_typer(serve.app, name="serve")
 
 

@@ -23,7 +23,7 @@ from burnqed.data.normal_form import NormalForm, normal_form, normal_form_of
 from burnqed.data.records import Record, TacticRecord, TheoremRecord
 from burnqed.data.restate.rendering import Unstatable
 from burnqed.data.restate.statement import restate
-from burnqed.data.sources.any_file import source_of
+from burnqed.data.sources.any_file import benchmark_of
 from burnqed.data.statements import claims_in, theorems_in
 from burnqed.data.states import goals_of
 
@@ -169,7 +169,7 @@ def benchmarks_in(paths: Iterable[Path]) -> list[TheoremRecord]:
     """All theorems of benchmark files, of any published schema. Raises BadInput for a file in which none can be read."""
     found: list[TheoremRecord] = []
     for path in paths:
-        source = source_of(path)
+        source = benchmark_of(path)
         account = Manifest(step=f"benchmark {path}")
         theorems = [r for r in take_in(source.load(path), source, account) if isinstance(r, TheoremRecord)]
         if not theorems:

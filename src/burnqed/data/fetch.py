@@ -22,6 +22,7 @@ from burnqed.data.locate import Hosts, first_match, hint_for, locate, matches
 from burnqed.data.manifest import FileCard, Manifest, Origin
 from burnqed.data.reading import SUFFIXES, pick_schema
 from burnqed.data.records import Record, TheoremRecord, line
+from burnqed.data.sources.any_file import source_of
 from burnqed.data.sources.source import GitHub, Source
 from burnqed.trajectory.files import whole_file
 
@@ -73,7 +74,7 @@ def fetch(wanted: Wanted, out: Path, network: Network | None = None) -> tuple[Pa
     files = _local(wanted) if wanted.origin is not None else _remote(wanted, folder, network or Network())
     for path in files.paths:
         if source.schemas and path.is_file():
-            pick_schema(path, source.schemas, name=source.title)
+            _check_schema(path, source)
     manifest = Manifest(
         step="fetch",
         command=wanted.command,
@@ -94,6 +95,18 @@ def fetch(wanted: Wanted, out: Path, network: Network | None = None) -> tuple[Pa
     write_records(take_in(loaded, source, manifest), folder, manifest)
     manifest.write(folder)
     return folder, manifest
+
+
+def _check_schema(path: Path, source: Source) -> None:
+    """Raises BadInput for a file with other columns than the set's, with the name of the set that has them, if one does."""
+    try:
+        pick_schema(path, source.schemas, name=source.title)
+    except BadInput as error:
+        try:
+            name = source_of(path).name
+        except BadInput:
+            raise error from None
+        raise BadInput(f"{error}; its columns are those of {name}" if name else str(error)) from error
 
 
 def write_records(records: Iterator[Record], folder: Path, manifest: Manifest) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 
 from burnqed.data.manifest import Manifest
 from burnqed.data.report_charts import bars, histogram, shares
+from burnqed.data.report_page import card, document, size, table, tile
 from burnqed.data.statistics import Statistics
 
 _BALANCES = {"state": "Labels of the states", "why": "Why the negatives are negatives", "tier": "Tiers of the pairs"}
@@ -32,28 +32,22 @@ _NOUNS = {"run": "searches"}
 
 def page(found: Sequence[Statistics], accounts: Mapping[str, Manifest] | None = None, *, title: str = "Data") -> str:
     """The page. ``accounts`` are manifests by the path of their file; they say what left on the way."""
-    style = files("burnqed.data").joinpath("report.css").read_text(encoding="utf-8")
     sections = "".join(_section(number, s) for number, s in enumerate(found))
     told = "".join(_account(path, manifest) for path, manifest in (accounts or {}).items())
     links = "".join(f'<li><a href="#f{i}">{escape(s.path)}</a></li>' for i, s in enumerate(found))
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
-        f"<style>{style}</style></head><body><main><h1>{escape(title)}</h1>{_overview(found)}<nav><ul>{links}</ul></nav>"
-        f"{sections}{told}</main></body></html>\n"
-    )
+    return document(title, f"{_overview(found)}<nav><ul>{links}</ul></nav>{sections}{told}")
 
 
 def _overview(found: Sequence[Statistics]) -> str:
     tiles = [
-        _tile(f"{sum(s.rows for s in found if s.kind == kind):,}", _NOUNS.get(kind, kind)) for kind in _kinds(found)
+        tile(f"{sum(s.rows for s in found if s.kind == kind):,}", _NOUNS.get(kind, kind)) for kind in _kinds(found)
     ]
-    tiles.append(_tile(_size(sum(s.size_bytes for s in found)), f"in {len(found)} files"))
+    tiles.append(tile(size(sum(s.size_bytes for s in found)), f"in {len(found)} files"))
     if guarded := [s for s in found if s.leaks is not None]:
         leaks = sum(sum((s.leaks or {}).values()) for s in guarded)
-        tiles.append(_tile(f"{leaks:,}", "leaks of benchmarks found", "bad" if leaks else "good"))
+        tiles.append(tile(f"{leaks:,}", "leaks of benchmarks found", "bad" if leaks else "good"))
     if bad := sum(s.bad_rows for s in found):
-        tiles.append(_tile(f"{bad:,}", "rows that cannot be read", "bad"))
+        tiles.append(tile(f"{bad:,}", "rows that cannot be read", "bad"))
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
@@ -62,27 +56,25 @@ def _kinds(found: Sequence[Statistics]) -> list[str]:
 
 
 def _section(number: int, s: Statistics) -> str:
-    tiles = [_tile(f"{s.rows:,}", _NOUNS.get(s.kind, s.kind)), _tile(_size(s.size_bytes), "on disk")]
-    tiles += [_tile(f"{n:,}", f"different {_plural(field)}") for field, n in s.distinct.items()]
+    tiles = [tile(f"{s.rows:,}", _NOUNS.get(s.kind, s.kind)), tile(size(s.size_bytes), "on disk")]
+    tiles += [tile(f"{n:,}", f"different {_plural(field)}") for field, n in s.distinct.items()]
     if s.leaks is not None:
         leaks = sum(s.leaks.values())
-        tiles.append(_tile(f"{leaks:,}", "leaks of benchmarks", "bad" if leaks else "good"))
-    balances = [_card(what, shares(s.counts[k], _COLOURS.get(k))) for k, what in _BALANCES.items() if s.counts.get(k)]
+        tiles.append(tile(f"{leaks:,}", "leaks of benchmarks", "bad" if leaks else "good"))
+    balances = [card(what, shares(s.counts[k], _COLOURS.get(k))) for k, what in _BALANCES.items() if s.counts.get(k)]
     charts = [
-        _card(
+        card(
             f"Length of {_readable(x.field)}, in {x.unit}",
             histogram(x.bins, unit=x.unit, marks={"median": x.median, "95 %": x.p95}),
         )
         for x in s.lengths
     ]
     if s.heads:
-        charts.append(_card("Tactics by their first word", bars(s.heads)))
+        charts.append(card("Tactics by their first word", bars(s.heads)))
     if s.depths:
         what = "Steps of the proofs" if s.kind in ("run", "generated statements") else "Place in the proof, from 0"
-        charts.append(_card(what, histogram(_unit_bins(s.depths), unit="steps")))
-    charts += [
-        _card(what, bars(s.counts[k], total=s.rows)) for k, what in _BARS.items() if len(s.counts.get(k, {})) > 1
-    ]
+        charts.append(card(what, histogram(_unit_bins(s.depths), unit="steps")))
+    charts += [card(what, bars(s.counts[k], total=s.rows)) for k, what in _BARS.items() if len(s.counts.get(k, {})) > 1]
     alone = [
         f"{_readable(k)} {next(iter(s.counts[k]))}" for k in _BARS if len(s.counts.get(k, {})) == 1 and k != "flags"
     ]
@@ -100,7 +92,7 @@ def _lengths(s: Statistics) -> str:
         for x in s.lengths
     ]
     heads = ["column", "unit", "texts", "in total", "mean", "median", "95 %", "99 %", "longest"]
-    return _card("Lengths", _table(heads, rows)) if rows else ""
+    return card("Lengths", table(heads, rows)) if rows else ""
 
 
 def _baselines(s: Statistics) -> str:
@@ -115,14 +107,14 @@ def _baselines(s: Statistics) -> str:
     right = {(b.feature, b.tier): f"{b.right:.1%}" for b in s.baselines}
     features = list(dict.fromkeys(b.feature for b in s.baselines))
     rows = [[feature, *(right.get((feature, tier), "-") for tier in tiers)] for feature in features]
-    return _card("Trivial baselines", f'<p class="note">{note}</p>{_table(["the provable state is", *tiers], rows)}')
+    return card("Trivial baselines", f'<p class="note">{note}</p>{table(["the provable state is", *tiers], rows)}')
 
 
 def _leaks(s: Statistics) -> str:
     if not s.leaks:
         return ""
     listed = "".join(f"<li>{escape(text)}</li>" for text in s.leak_examples)
-    return _card("Leaks of benchmarks", f"{bars(s.leaks)}<ul>{listed}</ul>")
+    return card("Leaks of benchmarks", f"{bars(s.leaks)}<ul>{listed}</ul>")
 
 
 def _examples(s: Statistics) -> str:
@@ -133,7 +125,7 @@ def _examples(s: Statistics) -> str:
         "pairs": "Left the state that is provable, right the one that is not.",
     }.get(s.kind, "")
     shown = "".join(_example(s.kind, e) for e in s.examples)
-    return _card("A few rows", f'<p class="note">{note}</p>{shown}')
+    return card("A few rows", f'<p class="note">{note}</p>{shown}')
 
 
 def _example(kind: str, e: Mapping[str, str]) -> str:
@@ -157,10 +149,10 @@ def _example(kind: str, e: Mapping[str, str]) -> str:
 
 def _account(path: str, manifest: Manifest) -> str:
     left = {f"{stage}: {why}": c.count for stage, reasons in manifest.dropped.items() for why, c in reasons.items()}
-    cards = [_card("What left, and why", bars(left, limit=30))] if left else []
+    cards = [card("What left, and why", bars(left, limit=30))] if left else []
     if manifest.noted:
-        cards.append(_card("Seen on the way", bars({k: c.count for k, c in manifest.noted.items()}, limit=30)))
-    tiles = [_tile(f"{n:,}", what) for what, n in _came_and_went(manifest)]
+        cards.append(card("Seen on the way", bars({k: c.count for k, c in manifest.noted.items()}, limit=30)))
+    tiles = [tile(f"{n:,}", what) for what, n in _came_and_went(manifest)]
     command = f"<pre>{escape(manifest.command)}</pre>" if manifest.command else ""
     return (
         f'<h2>{escape(path)}</h2><p class="note">The account of the step {escape(manifest.step)}</p>'
@@ -180,24 +172,6 @@ def _unit_bins(counts: Mapping[int, int]) -> list[tuple[int, int, int]]:
     return bins if not beyond else [*bins[:-1], (last, max(known) + 1, bins[-1][2] + beyond)]
 
 
-def _tile(number: str, what: str, kind: str = "") -> str:
-    return f'<div class="tile {kind}"><b>{escape(number)}</b><span>{escape(what)}</span></div>'
-
-
-def _card(title: str, body: str) -> str:
-    return f'<div class="card"><h3>{escape(title)}</h3>{body}</div>'
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    top = "".join(f"<th>{escape(h)}</th>" for h in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(_cell(c))}</td>' for c in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def _readable(field: str) -> str:
     return field.replace("_", " ")
 
@@ -205,10 +179,3 @@ def _readable(field: str) -> str:
 def _plural(field: str) -> str:
     word = _readable(field)
     return word if word.endswith("s") else f"{word}s"
-
-
-def _size(n: int) -> str:
-    for size, unit in ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")):
-        if n >= size:
-            return f"{n / size:.1f} {unit}"
-    return f"{n} bytes"

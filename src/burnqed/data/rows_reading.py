@@ -15,7 +15,7 @@ from burnqed.data.labels_reading import READ, is_run, search_graphs
 from burnqed.data.manifest import FileCard, Manifest
 from burnqed.data.reading import SUFFIXES, BadRow, read_rows
 from burnqed.data.records import BENCHMARK, TacticRecord, TheoremRecord
-from burnqed.data.sources.any_file import source_of
+from burnqed.data.sources.any_file import benchmark_of
 from burnqed.data.splits import Assignment, SplitConfig, split_of
 
 PARTS = ("train", "valid", "test", "held_out")
@@ -124,7 +124,7 @@ def guard(paths: Sequence[Path], manifest: Manifest) -> Decontaminator:
     for path in paths:
         before = len(records)
         manifest.inputs.append(FileCard.of(path))
-        source = source_of(path)
+        source = benchmark_of(path)
         for entry in source.load(path):
             if isinstance(entry, BadRow):
                 manifest.note("benchmark row that cannot be read", str(entry))

@@ -25,7 +25,7 @@ from burnqed.core.encoder_card import EncoderCard
 from burnqed.core.errors import ModelMismatch
 from burnqed.joint.ebm_head import GoalConditionedEnergyHead, HeadConfig, features
 
-VERSION = 1
+VERSION = 2
 WEIGHTS = "head.safetensors"
 ABOUT = "head.json"
 
@@ -46,12 +46,12 @@ class EnergyHead:
         self.calibration = calibration
         self.device = torch.device(device)
         self._batch = batch
-        self._scale = head.config.input_scale
         was_training = head.training
         head.eval()
         with torch.no_grad(), parametrize.cached():
             self._layers = [_plain(layer).to(self.device) for layer in head.layers]
             self.temperature = head.temperature.item()
+            self._scale = head.scale.item()
         head.train(was_training)
 
     @torch.inference_mode()

@@ -11,7 +11,7 @@ from burnqed.core.errors import BadInput
 from burnqed.core.theorem import DEFAULT_IMPORTS
 from burnqed.data.reading import SUFFIXES, BadRow, columns_of, read_rows
 from burnqed.data.records import Record, TheoremRecord
-from burnqed.data.sources.cut import cut, under
+from burnqed.data.sources.cut import Uncut, cut, under
 from burnqed.data.sources.lean_folder import load_folder
 from burnqed.data.sources.registry import SOURCES
 from burnqed.data.sources.source import GitHub, Loaded, Source, each, record_of
@@ -34,6 +34,28 @@ class Statement(msgspec.Struct):
     informal: str = ""
     proof: str | None = None
     flags: tuple[str, ...] = ()
+
+
+class Restated(msgspec.Struct):
+    """A row with a problem as it was published, and what became of it elsewhere; whatever states it counts."""
+
+    name: str
+    original: str
+    statement: str | None = None
+    statement_field: str | None = None
+    statement_rat: str | None = None
+    split: str = ""
+    informal: str = ""
+
+
+def benchmark_of(path: Path) -> Source:
+    """How to read a file of what must not be trained on. Raises BadInput as :func:`source_of` does.
+
+    Where a row has the original beside a restated form (``burnqed data restate`` writes such), each is a record.
+    """
+    if path.is_file() and path.suffix in SUFFIXES and "original" in columns_of(path):
+        return RESTATED
+    return source_of(path)
 
 
 def source_of(path: Path) -> Source:
@@ -88,6 +110,19 @@ def _record(where: str, row: Statement) -> list[Record]:
     return [record_of(piece, origin=where, name=row.name, split=row.split, informal=row.informal, flags=row.flags)]
 
 
+def load_restated(path: Path) -> Iterator[Loaded]:
+    """Every form of every problem: the original, and each restated one that differs from it."""
+    return each(read_rows(path, Restated), _forms)
+
+
+def _forms(where: str, row: Restated) -> list[Record]:
+    texts = (row.original, row.statement, row.statement_field, row.statement_rat)
+    pieces = [cut(text, name=row.name) for text in dict.fromkeys(filter(None, texts))]
+    if not pieces:
+        raise Uncut("no theorem in it")
+    return [record_of(p, origin=where, name=row.name, split=row.split, informal=row.informal) for p in pieces]
+
+
 def load_lean(path: Path) -> Iterator[Loaded]:
     """The last theorem of a Lean file, or of each below a folder."""
     if path.is_dir():
@@ -103,4 +138,5 @@ def load_lean(path: Path) -> Iterator[Loaded]:
 
 
 RECORDS = Source(name="", title="theorems", home=_NOWHERE, licence="", load=load_records)
+RESTATED = Source(name="", title="restated problems", home=_NOWHERE, licence="", load=load_restated, benchmark=True)
 LEAN = Source(name="", title="Lean text", home=_NOWHERE, licence="", load=load_lean)

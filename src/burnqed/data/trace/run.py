@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from burnqed.data.decontaminate import DECONTAMINATE, Decontaminator
 from burnqed.data.lean_ask import leased, side_by_side
 from burnqed.data.manifest import FileCard, Manifest
 from burnqed.data.pace import Progress
@@ -90,11 +91,14 @@ def write_rows(
     proofs: Sequence[ProofText],
     config: TraceConfig,
     manifest: Manifest,
+    *,
+    guard: Decontaminator | None = None,
 ) -> Manifest:
     """Write the rows of these texts and the account of their theorems.
 
     Rows to train on go to ``sft_train_NAME.jsonl``, those of another part to ``sft_PART_NAME.jsonl``. ``manifest`` knows what
-    left while the texts were read.
+    left while the texts were read. A theorem of which any step shows a benchmark's to the ``guard`` goes out with all its
+    steps; it stays in the journal, so another guard is asked anew.
     """
     texts = {identity(p, config): p for p in proofs}
     counts: dict[str, int] = {"train": 0}
@@ -104,6 +108,8 @@ def write_rows(
             # What a file holds was not known before.
             manifest.rows_in += int(texts[traced.key, traced.digest].record is None)
             _count(traced, manifest)
+            if guard is not None and _kept_out(traced, guard, manifest):
+                continue
             for record in traced.rows:
                 part = record.split or "train"
                 if part not in files:
@@ -117,6 +123,14 @@ def write_rows(
         manifest.outputs.append(FileCard.of(target, shown=target.name, rows=rows))
     manifest.write(folder, f"manifest_{name}.json")
     return manifest
+
+
+def _kept_out(traced: Traced, guard: Decontaminator, manifest: Manifest) -> bool:
+    """Whether a theorem is a benchmark's; its steps are counted with what they match."""
+    leak = next((found for record in traced.rows if (found := guard.leak(record)) is not None), None)
+    if leak is not None:
+        manifest.drop(DECONTAMINATE, leak.how, f"{traced.key} {traced.theorem} is {leak}", times=len(traced.rows))
+    return leak is not None
 
 
 def _opened(stack: contextlib.ExitStack, path: Path) -> BinaryIO:
