@@ -1,9 +1,10 @@
-"""The collapse experiment at small scale: what fine-tuning alone does to the embeddings of an earlier iteration, and joint training.
+"""The collapse experiment at small scale: what fine-tuning alone and joint training do to an earlier iteration's embeddings.
 
     python benchmarks/collapse.py --rows data/rows --pairs data/pairs --out runs/collapse
 
-A small model is trained from nothing (iter_0). From it, with three seeds each and a fresh LoRA of the same rank, the same rows and the
-same number of steps: fine-tuning on tactics alone, and joint training. Held-out theorems are probed all along. No red line ends a run.
+A small model is trained from nothing (iter_0), and a head on its frozen embeddings. From there, with three seeds each and a fresh
+LoRA of the same rank, the same rows and steps: tactics alone; joint training that begins with that head; and joint training with
+a new head, which learns alone in the first tenth of the steps. Held-out theorems are probed all along. No red line ends a run.
 Prints one JSON object and writes collapse.html with the curves; what each run did is in its own report.
 """
 
@@ -42,8 +43,12 @@ FRESH = {
 
 
 def train(kind: str, out: Path, *options: str) -> None:
-    command = [sys.executable, "-m", "burnqed", "train", kind, "--out", str(out), *options]
-    command += ["--set", "monitor.rules=[]", "--set", "batch.max_tokens=384"]
+    rules = ["--set", "monitor.rules=[]", "--set", "batch.max_tokens=384"]
+    run(out, "train", kind, "--out", str(out), *options, *rules)
+
+
+def run(out: Path, *words: str) -> None:
+    command = [sys.executable, "-m", "burnqed", *words]
     with (out.parent / f"{out.name}.log").open("w") as log:
         subprocess.run(command, check=True, stdout=log, stderr=log, env=os.environ)
 
@@ -56,7 +61,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--base-steps", type=int, default=1500)
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--lr", type=float, default=2e-4)
+    parser.add_argument("--weight", type=float, default=0.3, help="λ of the joint arms")
     parser.add_argument("--rank", type=int, default=32)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--at-once", type=int, default=1)
@@ -79,19 +85,36 @@ def main() -> None:
         train(
             "sft", out / "iter_0", *data, *shape, *every, "--fresh", "--steps", str(chosen.base_steps), "--lr", "1e-3"
         )
+    model, device = str(out / "iter_0/model"), ["--device", chosen.device]
+    if not (out / "head_0/head").exists():
+        run(out / "embed_0", "embed", str(chosen.pairs), "--model", model, "--out", str(out / "embed_0"), *device)
+        pairs = ["--pairs", str(chosen.pairs), "--embeddings", str(out / "embed_0"), "--out", str(out / "head_0")]
+        run(
+            out / "head_0",
+            "train",
+            "ebm",
+            *pairs,
+            *device,
+            "--set",
+            "hidden=[256,128,64]",
+            "--epochs",
+            "100",
+            "--set",
+            "eval_every=20",
+        )
     later = [*data, *every, "--base", str(out / "iter_0/model"), "--steps", str(chosen.steps), "--lr", str(chosen.lr)]
     later += ["--rank", str(chosen.rank), "--set", "export=false"]
     arms = {
         "tactics alone": ("sft", []),
-        "joint, λ = 1": ("joint", ["--lambda", "1"]),
-        "joint, λ = 0.1": ("joint", ["--lambda", "0.1"]),
+        "joint, trained head": ("joint", ["--lambda", str(chosen.weight), "--head", str(out / "head_0/head")]),
+        "joint, new head": ("joint", ["--lambda", str(chosen.weight)]),
     }
     folders = {(arm, seed): out / f"{i}-{seed}" for i, arm in enumerate(arms) for seed in range(chosen.seeds)}
     with ThreadPoolExecutor(chosen.at_once) as pool:
         jobs = []
         for (arm, seed), folder in folders.items():
             kind, options = arms[arm]
-            head = ["--set", "head.hidden=[256,128,64]"] if kind == "joint" else []
+            head = ["--set", "head.hidden=[256,128,64]"] if arm.endswith("new head") else []
             if not (folder / "report.html").exists():
                 jobs.append(pool.submit(train, kind, folder, *later, *options, *head, "--seed", str(seed)))
         for job in jobs:
@@ -112,7 +135,7 @@ def main() -> None:
                 "end": statistics.mean(ends),
                 "ends": ends,
             }
-        cards.append(card(f"{number + 1}. {told}", line_chart(lines, unit="steps")))
+        cards.append(card(f"{number + 1}. {told}", line_chart(lines, unit="")))
     page = document("Collapse at small scale", "".join(cards), style=STYLE)
     (out / "collapse.html").write_text(page, encoding="utf-8")
     print(json.dumps(found, indent=1, ensure_ascii=False))

@@ -2,8 +2,8 @@
 
     python benchmarks/loaders.py [--rows 100000]
 
-The rows are made: theorems of the usual length, with Unicode, a header and a proof. `take_in` is the whole way of a public set's
-row to a record: read, cut, stamped, looked up among the names that were seen.
+The rows are made: theorems of the usual lengths, with Unicode, a header and a proof, in ever other words. `take_in` is the
+whole way of a public set's row to a record: read, cut, stamped, looked up among the names that were seen.
 """
 
 from __future__ import annotations
@@ -26,21 +26,54 @@ from burnqed.data.reading import read_rows
 from burnqed.data.records import TheoremRecord, line
 from burnqed.data.sources.goedel_workbook import SOURCE, Proof
 
+HEADERS = (
+    "open BigOperators Real Nat Topology Rat",
+    "set_option maxHeartbeats 400000\n\nopen BigOperators Real Nat Topology Rat",
+    "open Real Set Finset",
+    "",
+)
+TACTICS = (
+    "have h{k} : {a} ≤ {b} := by positivity",
+    "have h{k} := mul_pos ({a}) ({b})",
+    "rw [show {a} = {b} by ring] at h{k}",
+    "obtain ⟨w{k}, hw{k}⟩ : ∃ w, w * ({a}) = {b} := ⟨_, rfl⟩",
+    "nlinarith [sq_nonneg ({a}), sq_nonneg ({b})]",
+    "field_simp [sub_eq_zero, {a}]",
+    "by_cases h{k} : {a} < {b} <;> simp_all",
+    "calc {a} = {b} := by ring_nf",
+)
+PROSE = (
+    "Let Prove Show Find that for all every positive real natural numbers integers with such sum product of squares the "
+    "sequence defined inequality holds whenever where $x$ $n$ and is at least divides prime minimum value triangle sides"
+)
+
+
+def term(rng: random.Random, depth: int = 3) -> str:
+    """A random term in the usual letters."""
+    if depth == 0 or rng.random() < 0.25:
+        return rng.choice((*"abcxyzmn", "α", "x₁", str(rng.randrange(10**5))))
+    operation = rng.choice((" + ", " * ", " - ", " / ", " ^ "))
+    return f"({term(rng, depth - 1)}{operation}{term(rng, depth - 1)})"
+
 
 def records(count: int) -> list[TheoremRecord]:
-    rng = random.Random(0)
+    """Theorems that differ in names, lengths, hypotheses, tactics, words and headers; the same for every call."""
+    rng, words = random.Random(0), PROSE.split()
     out = []
     for i in range(count):
-        steps = "\n".join(f"  have h{k} : a + {rng.randrange(99)} ≤ b * {k} := by positivity" for k in range(4))
+        hypotheses = " ".join(f"(h{k} : {term(rng, 2)} ≤ {term(rng, 2)})" for k in range(rng.randrange(4)))
+        claim = f"{term(rng)} {rng.choice('=≤<≠')} {term(rng)}"
+        lines = (rng.choice(TACTICS).format(k=k, a=term(rng, 2), b=term(rng, 2)) for k in range(rng.randint(1, 9)))
+        name = f"{rng.choice(('lean_workbook', 'algebra', 'thm', 'Nat.aux'))}_{rng.randrange(10**6)}_{i}"
         out.append(
             TheoremRecord(
-                name=f"made_{i}",
-                statement=f"theorem made_{i} (a b : ℝ) (h₀ : 0 ≤ a ∧ a ≤ b) : a ^ 2 + {i} ≤ b ^ 2 + {i}",
-                header="open BigOperators Real Nat Topology Rat",
-                imports=("Mathlib", "Aesop"),
+                name=name,
+                statement=f"theorem {name} ({' '.join(rng.sample('abcxyzmn', rng.randint(1, 5)))} : ℝ) {hypotheses} : {claim}",
+                header=rng.choice(HEADERS),
+                imports=("Mathlib", "Aesop") if rng.random() < 0.9 else ("Mathlib",),
                 source="made",
-                informal="Prove that $a^2 \\le b^2$ for non-negative $a \\le b$.",
-                proof=f"by\n{steps}\n  nlinarith [h₀.1, h₀.2]",
+                informal=" ".join(rng.choices(words, k=rng.randint(5, 30))),
+                proof="by\n  " + "\n  ".join(lines),
             )
         )
     return out

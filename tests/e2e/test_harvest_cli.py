@@ -45,7 +45,13 @@ def test_tasks_of_the_library_are_proved_checked_and_traced(harvested: Path, tmp
     assert len(proofs) == 2
     assert all(path.read_text().startswith("prelude\nimport Init.") for path in proofs)
     burnqed("verify", *proofs)
-    burnqed("data", "trace", run, "--records", few, "--out", traced, "--share", 1, "--check", "--workers", 1)
+    bench = tmp_path / "bench.jsonl"
+    bench.write_text(json.dumps({"name": "b", "statement": "theorem b (x : Nat) (h : x ^ 9 = 512) : x = 2"}))
+    sources = ("--records", few, "--benchmarks", bench)
+    burnqed("data", "trace", run, *sources, "--out", traced, "--share", 1, "--check", "--workers", 1)
+    for name in ("seed", "full"):
+        manifest = json.loads((traced / f"manifest_{name}.json").read_text())
+        assert [card["path"] for card in manifest["inputs"]] == [str(few), str(bench)]
     found = rows(traced / "sft_train_seed.jsonl")
     assert found == rows(traced / "sft_train_full.jsonl")
     assert {row["theorem"] for row in found} == set(tasks) & {"harvest.Bool.and_left_comm", "harvest.Bool.beq_not_self"}

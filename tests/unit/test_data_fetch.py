@@ -345,7 +345,7 @@ def test_another_file_than_the_hub_says_is_refused_and_not_kept(host, tmp_path):
     )
     with pytest.raises(FetchError, match="another file than it should be"):
         fetch(GOEDEL, tmp_path, host.network)
-    assert list((tmp_path / "goedel-workbook-proofs" / "files").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_hash_of_the_users_own(host, tmp_path):
@@ -384,6 +384,16 @@ def test_a_set_without_a_usable_row_is_told_and_earlier_records_stay(host, tmp_p
     assert len(theorems(folder)) == 300
 
 
+def test_a_host_that_refuses_leaves_nothing_behind(host, tmp_path):
+    host.answers["/api/datasets/Goedel-LM/Lean-workbook-proofs/revision/main"] = Answer(b"no", status=404)
+    with pytest.raises(FetchError):
+        fetch(GOEDEL, tmp_path / "data" / "raw", host.network)
+    published(host, Answer(b"no", status=404))
+    with pytest.raises(FetchError):
+        fetch(GOEDEL, tmp_path / "data" / "raw", host.network)
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- from this machine
 
 
@@ -414,6 +424,16 @@ def test_from_a_file_that_is_not_the_one(tmp_path, sha256, name, why):
     (tmp_path / "x.jsonl").write_bytes(DATA)
     with pytest.raises(BadInput, match=why):
         fetch(replace(GOEDEL, origin=tmp_path / name, sha256=sha256), tmp_path / "out")
+
+
+def test_a_refusal_leaves_no_empty_folder_and_takes_none_that_was_there(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"question": "x"}\n')
+    (tmp_path / "mine").mkdir()
+    for out in (tmp_path / "data" / "raw", tmp_path / "mine"):
+        with pytest.raises(BadInput, match="lacks full_proof"):
+            fetch(replace(GOEDEL, origin=tmp_path / "x.jsonl"), out)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine", "x.jsonl"]
+    assert list((tmp_path / "mine").iterdir()) == []
 
 
 def test_patterns_stop_at_slashes():

@@ -59,7 +59,7 @@ def settings(place: Path, **changes) -> JointConfig:
         "lora": {"rank": 4},
         "batch": {"rows": 8, "max_tokens": 96},
         "head": {"hidden": (16, 8), "dropout": 0.1},
-        "contrastive": {"negatives": 3, "groups": 4},
+        "contrastive": {"negatives": 3, "groups": 4, "head_first": 0.0},
         "steps": 6,
         "eval_every": 100,
         "save_every": 100,
@@ -221,6 +221,42 @@ class TestTwoLosses:
         training, ended = train(place, tmp_path, settings(place, contrastive__loss="margin"))
         assert training.prover.head.temperature.item() == pytest.approx(1.0)
         assert ended.metrics["loss.contrastive"] >= 0
+
+    def test_at_first_the_contrastive_loss_moves_the_head_alone(self, place, tmp_path):
+        config = settings(place, sft_weight=0.0, contrastive__head_first=0.5)
+        training = Training(config, Data((place,), (place,)), tmp_path, kind="joint", workers=Workers(device="cpu"))
+        start = weights(training)
+        layer = training.prover.head.layers[0].parametrizations.weight.original.detach().clone()
+        for number in range(3):
+            training._step(number)
+        assert same(weights(training), start)
+        assert not torch.equal(training.prover.head.layers[0].parametrizations.weight.original, layer)
+        training._step(3)
+        assert not same(weights(training), start)
+
+
+class TestStartingFromAHead:
+    def head(self, place, folder, *, model: str):
+        from burnqed.core.encoder_card import EncoderCard
+        from burnqed.joint.ebm_head import GoalConditionedEnergyHead, HeadConfig
+        from burnqed.joint.energy_head import save_head
+
+        tokenizer = Encoder(LanguageModel.load(place / "model"), FORM).card.tokenizer
+        card = EncoderCard(model=model, tokenizer=tokenizer, prompt_format="markers", dim=32, max_tokens=96)
+        head = GoalConditionedEnergyHead(HeadConfig(dim=32, hidden=(12,)))
+        save_head(folder, head, card)
+        return head
+
+    def test_its_weights_are_where_training_begins(self, place, tmp_path):
+        card = Encoder(LanguageModel.load(place / "model"), FORM).card
+        head = self.head(place, tmp_path / "head", model=card.model)
+        ready = prepared(place, settings(place, head__start=str(tmp_path / "head")), tmp_path)
+        assert same(dict(ready.prover.head.state_dict()), dict(head.state_dict()))
+
+    def test_one_of_another_encoder_is_refused(self, place, tmp_path):
+        self.head(place, tmp_path / "head", model="another")
+        with pytest.raises(ModelMismatch, match=r"head\.start.*another model"):
+            prepared(place, settings(place, head__start=str(tmp_path / "head")), tmp_path)
 
 
 class TestLearning:

@@ -146,12 +146,12 @@ def test_the_bounds_of_the_default_temperature_rule_are_the_heads():
 
 
 def test_the_collapse_that_was_seen_stops_a_run_and_what_shrinks_by_a_third_does_not():
-    def centroids(*values: float) -> list[tuple[int, dict[str, float]]]:
-        return [(100 * i, {"probe.centroid_l2": v}) for i, v in enumerate(values)]
+    def measured(name: str, *values: float) -> list[tuple[int, dict[str, float]]]:
+        return [(100 * i, {f"probe.{name}": v}) for i, v in enumerate(values)]
 
-    assert reactions(default_rules(), *centroids(6.4, 4.3, 4.2, 4.3)) == [None] * 4
-    assert reactions(default_rules(), *centroids(6.4, 3.0, 1.33)) == [None, None, "stop"]
-    assert reactions(default_rules(), *centroids(0.064, 0.03, 0.0133)) == [None, None, "stop"], "at every scale"
+    assert reactions(default_rules(), *measured("centroid_spreads", 1.6, 1.1, 1.1, 1.0)) == [None] * 4
+    assert reactions(default_rules(), *measured("centroid_spreads", 1.6, 0.7, 0.33)) == [None, None, "stop"]
+    assert reactions(default_rules(), *measured("centroid_l2", 6.4, 3.0, 1.33)) == [None, None, "warn"], "not alone"
 
 
 def test_a_run_that_is_well_crosses_nothing_by_default():

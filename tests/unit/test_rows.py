@@ -314,6 +314,20 @@ def test_a_path_that_holds_no_steps_is_one_sentence(tmp_path):
         read_steps([tmp_path], Manifest(step="rows"))
 
 
+@pytest.mark.parametrize(
+    ("proof", "why"),
+    [
+        ("by simp", r"whole proofs.*`burnqed data trace .*t\.jsonl`.*Init and Std"),
+        (None, r"without proofs.*`burnqed prove"),
+    ],
+)
+def test_a_file_of_theorems_is_told_with_what_makes_steps_of_it(tmp_path, proof, why):
+    path = tmp_path / "t.jsonl"
+    saved(path, [TheoremRecord(name="a", statement="theorem a : 1 = 1", proof=proof)])
+    with pytest.raises(BadInput, match=why):
+        read_steps([path], Manifest(step="rows"))
+
+
 def test_unknown_formats_and_tasks_are_refused():
     with pytest.raises(ValidationError, match="markers"):
         RowConfig(prompt_format="poem")

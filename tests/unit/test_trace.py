@@ -19,11 +19,12 @@ from burnqed.data.manifest import Manifest
 from burnqed.data.pace import Progress
 from burnqed.data.reading import read_rows
 from burnqed.data.records import TacticRecord, TheoremRecord, line
+from burnqed.data.rows_reading import guard
 from burnqed.data.trace.config import TraceConfig
 from burnqed.data.trace.inputs import ProofText, proof_texts, theorem_records
 from burnqed.data.trace.journal import Journal, Traced
 from burnqed.data.trace.rows import steps
-from burnqed.data.trace.run import identity, in_seed, once, trace, write_rows
+from burnqed.data.trace.run import identity, in_seed, once, seed_account, trace, write_rows
 from burnqed.lean.config import LeanConfig
 from burnqed.lean.pool import WorkerPool
 from burnqed.lean.process import Launch, LeanProcess
@@ -396,6 +397,22 @@ async def test_the_seed_share_comes_first_and_progress_counts_theorems(toy: Toy)
     assert order == sorted(order, reverse=True)
     assert 0 < sum(order) < 30
     assert [(p.done, p.total) for p in toy.progress] == [(i, 30) for i in range(31)]
+
+
+async def test_the_seed_share_tells_of_the_same_files_as_all(toy: Toy) -> None:
+    bench = toy.folder / "bench.jsonl"
+    bench.write_bytes(line(TheoremRecord(name="b", statement="theorem b : 7 = 7")) + b"{")
+    reading = Manifest(step="trace", command="burnqed data trace x", rows_in=3)
+    toy.guard = guard([bench], reading)
+    part = [proof("a", "one")]
+    account = seed_account(reading, part)
+    assert ([Path(card.path) for card in account.inputs], account.rows_in) == ([bench], 1)
+    assert account.noted["benchmark row that cannot be read"].count == 1
+    account.note("benchmark row that cannot be read")
+    account.drop("trace", "x")
+    assert (reading.noted["benchmark row that cannot be read"].count, reading.dropped) == (1, {}), (
+        "an account of its own"
+    )
 
 
 def test_a_speed_is_told_only_when_it_was_measured() -> None:

@@ -41,9 +41,9 @@ def train(base: Path, runs: Path, *, rank: int, head: bool = False) -> tuple[Bac
         "lora": lora.model_dump(mode="json"),
         "contrastive": {"max_tokens": None},
         "batch": {"max_tokens": 100},
-        "head": {"hidden": HEAD.hidden, "dropout": HEAD.dropout},
     }
     card = training_card(kind="joint", backbone=backbone, prompt_format=FORM.name, config=config, manifests={})
+    card["head"] = HEAD.model_dump(mode="json")
     tensors = {f"model.{name}": p for name, p in trainable(backbone.model).items()}
     if head:
         torch.manual_seed(2)

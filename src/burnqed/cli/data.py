@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from burnqed.cli.data_audit import audit
+from burnqed.cli.data_clean import clean
 from burnqed.cli.data_fetch import fetch, sets
 from burnqed.cli.data_generate import generate
 from burnqed.cli.data_harvest import harvest
@@ -19,6 +20,7 @@ app = typer.Typer(
 app.command("sets")(sets)
 app.command("fetch")(fetch)
 app.command("audit")(audit)
+app.command("clean")(clean)
 app.command("restate")(restate)
 app.command("harvest")(harvest)
 app.command("trace")(trace)

@@ -95,6 +95,11 @@ def _show(folder: Path, manifest: Manifest) -> None:
     (origin,) = manifest.origins
     print(f"{folder}: {manifest.told()}")
     print(f"licence: {origin.licence}; revision: {origin.revision or 'not known'}; Lean: {origin.lean or 'not told'}")
+    tell_account(manifest)
+
+
+def tell_account(manifest: Manifest) -> None:
+    """Print what was noted, and each reason for which rows were dropped, with examples."""
     for kind, count in manifest.noted.items():
         examples = ", ".join(dict.fromkeys(count.examples))
         print(f"{kind}: {count.count:,} ({examples}{', …' if count.count > len(count.examples) else ''})")

@@ -20,7 +20,7 @@ from burnqed.data.rows_reading import guard
 from burnqed.data.trace.config import TraceConfig
 from burnqed.data.trace.inputs import ProofText, proof_texts, theorem_records
 from burnqed.data.trace.journal import Journal
-from burnqed.data.trace.run import FULL, SEED, in_seed, once, write_rows
+from burnqed.data.trace.run import FULL, SEED, in_seed, once, seed_account, write_rows
 from burnqed.data.trace.run import trace as run_trace
 from burnqed.lean.config import LeanConfig
 from burnqed.lean.embedded.install import EmbeddedLean
@@ -75,7 +75,11 @@ def trace(
         raise BadInput(f"{out} holds traced theorems already; add --resume to go on with them, or choose another --out")
     if resume and not journal_file.exists():
         raise BadInput(f"{out} holds nothing to resume; leave --resume out to start")
-    reading = _manifest(what)
+    reading = Manifest(
+        step="trace",
+        command=f"burnqed {shlex.join(sys.argv[1:])}",
+        inputs=[FileCard.of(path) for path in (*what, *([records] if records else [])) if path.is_file()],
+    )
     known = theorem_records(records) if records is not None else {}
     watch = guard(benchmarks, reading) if benchmarks else None
     proofs = once(list(proof_texts(what, reading, records=known)), reading)
@@ -87,18 +91,12 @@ def trace(
         raise RunError(f"the folder {out} cannot be made: {error.strerror or error}") from error
     config = TraceConfig(share=share, check=check)
     lean = ensure_lean(programs=[COMPLETE])
-    asyncio.run(_run(lean, out, what, proofs, reading, config, workers, seed_only=seed_only, watch=watch))
-
-
-def _manifest(what: Sequence[Path]) -> Manifest:
-    inputs = [FileCard.of(path) for path in what if path.is_file()]
-    return Manifest(step="trace", command=f"burnqed {shlex.join(sys.argv[1:])}", inputs=inputs)
+    asyncio.run(_run(lean, out, proofs, reading, config, workers, seed_only=seed_only, watch=watch))
 
 
 async def _run(
     lean: EmbeddedLean,
     out: Path,
-    what: Sequence[Path],
     proofs: Sequence[ProofText],
     reading: Manifest,
     config: TraceConfig,
@@ -116,11 +114,7 @@ async def _run(
         for name, part in parts:
             with WorkBar(name) as bar:
                 await run_trace(pool, limits, journal, part, config, version=lean.lean_version, on_progress=bar.show)
-            if name == SEED:
-                manifest = _manifest(what)
-                manifest.rows_in = sum(p.record is not None for p in part)
-            else:
-                manifest = reading
+            manifest = seed_account(reading, part) if name == SEED else reading
             write_rows(out, name, journal, part, config, manifest, guard=watch)
             cards = ", ".join(f"{card.path} {card.rows:,} rows" for card in manifest.outputs)
             print(f"{out}: {cards}")

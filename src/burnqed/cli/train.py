@@ -103,6 +103,9 @@ def joint(
     weight: Annotated[
         float | None, typer.Option("--lambda", min=0, help="λ, the weight of the contrastive loss.")
     ] = None,
+    head: Annotated[
+        Path | None, typer.Option(help="A head that `train ebm` trained on the base's embeddings, to start from.")
+    ] = None,
     steps: Steps = None,
     epochs: Epochs = None,
     lr: Lr = None,
@@ -122,7 +125,7 @@ def joint(
 
     [bold]Examples[/bold]
 
-      burnqed train joint --rows data/rows --pairs data/pairs --base runs/iter_0/model --out runs/iter_1
+      burnqed train joint --rows data/rows --pairs data/pairs --base runs/iter_0/model --head runs/head_0/head --out runs/iter_1
 
       burnqed train joint --rows data/rows --pairs data/pairs --base models/7b --lambda 0.5 --set contrastive.keys=ema
 
@@ -133,6 +136,8 @@ def joint(
         flags.setdefault("lora.rank", 0)
     if weight is not None:
         flags["contrastive.weight"] = weight
+    if head is not None:
+        flags["head.start"] = head
     settings = _settings(config, flags, assignments)
     _train(settings, "joint", rows=rows, pairs=pairs, out=out, resume=resume, shard=shard, show=show, as_json=as_json)
 

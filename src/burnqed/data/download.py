@@ -88,6 +88,8 @@ def download(
             break
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             if attempt == ATTEMPTS or _permanent(error):
+                if not part.size:
+                    part.remove()  # nothing was begun, so there is nothing to go on with
                 raise FetchError(f"{_why(url, error)}; {hint}") from error
             if isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 416:
                 part.restart("")

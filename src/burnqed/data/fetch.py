@@ -64,14 +64,34 @@ def fetch(wanted: Wanted, out: Path, network: Network | None = None) -> tuple[Pa
     """Fetch a set into ``out/NAME``; returns that folder and the manifest.
 
     Raises FetchError (host, checksum), BadInput (wrong file or schema) or RunError (disk). The records of an earlier fetch stay
-    as they are until the new ones are whole.
+    as they are until the new ones are whole; a refusal leaves no empty folder, and what was downloaded to be gone on with.
     """
-    source, folder = wanted.source, out / wanted.source.name
+    folder = out / wanted.source.name
+    with _made(folder):
+        return folder, _fetched(wanted, folder, network or Network())
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """The folder of a set, with those above it. On a failure those that were not there before go again where they are empty."""
+    new = [path for path in (folder / "files", folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{folder} cannot be made: {error.strerror or error}; choose another --out") from error
-    files = _local(wanted) if wanted.origin is not None else _remote(wanted, folder, network or Network())
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first that is not empty ends it
+            for path in new:
+                if path.exists():
+                    path.rmdir()
+        raise
+
+
+def _fetched(wanted: Wanted, folder: Path, network: Network) -> Manifest:
+    source = wanted.source
+    files = _local(wanted) if wanted.origin is not None else _remote(wanted, folder, network)
     for path in files.paths:
         if source.schemas and path.is_file():
             _check_schema(path, source)
@@ -94,7 +114,7 @@ def fetch(wanted: Wanted, out: Path, network: Network | None = None) -> tuple[Pa
     loaded = (entry for path in files.paths for entry in source.load(path))
     write_records(take_in(loaded, source, manifest), folder, manifest)
     manifest.write(folder)
-    return folder, manifest
+    return manifest
 
 
 def _check_schema(path: Path, source: Source) -> None:

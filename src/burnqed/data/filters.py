@@ -115,7 +115,7 @@ def filter_theorems(
         if not reason:
             reason = _again(record, seen, near, str(number))
         if reason:
-            manifest.drop(FILTER, reason, f"{record.origin}: {record.name}")
+            manifest.drop(FILTER, reason, f"{record.origin}: {record.name}" if record.origin else record.name)
         else:
             manifest.rows_out += 1
             yield record

@@ -13,7 +13,7 @@ from burnqed.data.labels import Labelled, label
 from burnqed.data.labels_proof import proof_records
 from burnqed.data.labels_reading import READ, is_run, search_graphs
 from burnqed.data.manifest import FileCard, Manifest
-from burnqed.data.reading import SUFFIXES, BadRow, read_rows
+from burnqed.data.reading import SUFFIXES, BadRow, columns_of, read_rows
 from burnqed.data.records import BENCHMARK, TacticRecord, TheoremRecord
 from burnqed.data.sources.any_file import benchmark_of
 from burnqed.data.splits import Assignment, SplitConfig, split_of
@@ -26,7 +26,7 @@ def read_steps(paths: Sequence[Path], manifest: Manifest) -> list[TacticRecord]:
     """The steps of proofs: files of tactic records as they are, run folders by the shortest proof of each theorem.
 
     Bad rows, and searches without a proof, are dropped in the manifest; the steps themselves are not counted yet.
-    Raises BadInput for a path that is neither.
+    Raises BadInput for a path that is neither, and for a file of theorems.
     """
     found: list[TacticRecord] = []
     for path in paths:
@@ -34,12 +34,30 @@ def read_steps(paths: Sequence[Path], manifest: Manifest) -> list[TacticRecord]:
             found += _of_run(path, manifest)
         elif path.suffix in SUFFIXES and path.is_file():
             manifest.inputs.append(FileCard.of(path))
-            found += [record for _, record in _good(read_rows(path, TacticRecord), manifest)]
+            steps = [record for _, record in _good(read_rows(path, TacticRecord), manifest)]
+            if not steps:
+                _refuse_theorems(path)
+            found += steps
         else:
             raise BadInput(
                 f"{path}: give a file of tactic records (`burnqed data trace` and `generate` write them) or a run folder"
             )
     return found
+
+
+def _refuse_theorems(path: Path) -> None:
+    """Raises BadInput for a file without a step, if its rows are theorems, with the command that makes steps of them."""
+    columns = columns_of(path)
+    if "statement" not in columns:
+        return
+    if "proof" in columns:
+        raise BadInput(
+            f"{path} holds theorems with whole proofs, not steps of proofs; `burnqed data trace {path}` makes steps of those "
+            "that need only Init and Std (docs/data.md)"
+        )
+    raise BadInput(
+        f"{path} holds theorems without proofs, not steps of proofs; `burnqed prove {path}` looks for proofs"
+    )
 
 
 def _of_run(path: Path, manifest: Manifest) -> Iterator[TacticRecord]:

@@ -33,15 +33,24 @@ class TrainingFile:
 
         Returns whether it was written; a row that was not is counted in the manifest with what it matches.
         """
-        if (reason := self._why_not(of, states)) is not None:
-            name = of.name if isinstance(of, TheoremRecord) else of.theorem
-            how = reason if isinstance(reason, str) else reason.how
-            self._manifest.drop(DECONTAMINATE, how, f"{f'{of.origin}: ' if of.origin else ''}{name} is {reason}")
+        if not self.admits(of, states=states):
             return False
         self._handle.write(msgspec.json.encode(row) + b"\n")
         self.rows += 1
         self._manifest.rows_out += 1
         return True
+
+    def admits(self, of: Record, *, states: Sequence[str] = ()) -> bool:
+        """Whether rows of a theorem may be written; one that may not is counted with what it matches.
+
+        For a step that has more to ask of it before it writes; :meth:`write` asks in any case.
+        """
+        if (reason := self._why_not(of, states)) is None:
+            return True
+        name = of.name if isinstance(of, TheoremRecord) else of.theorem
+        how = reason if isinstance(reason, str) else reason.how
+        self._manifest.drop(DECONTAMINATE, how, f"{f'{of.origin}: ' if of.origin else ''}{name} is {reason}")
+        return False
 
     def _why_not(self, of: Record, states: Sequence[str]) -> Leak | str | None:
         """What speaks against a row; None when nothing does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -49,6 +50,13 @@ class ContrastiveConfig(BaseModel, frozen=True, extra="forbid"):
         True, description="prefer provable states whose prompt a row of the same step has: one forward pass serves both"
     )
     max_tokens: int | None = Field(None, ge=8, description="tokens of a state at most; not set: batch.max_tokens")
+    head_first: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of the steps in which this loss moves the head alone: a head that knows nothing yet would teach the"
+        " backbone to make all states alike; not used when head.start is set",
+    )
 
     @field_validator("tiers")
     @classmethod
@@ -74,6 +82,10 @@ class HeadShape(BaseModel, frozen=True, extra="forbid"):
 
     hidden: tuple[int, ...] = Field((2048, 1024, 512), min_length=1, description="widths of the hidden layers")
     dropout: float = Field(0.15, ge=0, lt=1, description="after every hidden layer")
+    start: Path | None = Field(
+        None,
+        description="folder of a head that was trained on this base's embeddings; its shape counts. Not set: a new head",
+    )
 
 
 class MonitorConfig(BaseModel, frozen=True, extra="forbid"):

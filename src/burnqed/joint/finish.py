@@ -53,12 +53,10 @@ def checkpoint_head(checkpoint: Checkpoint) -> GoalConditionedEnergyHead | None:
     tensors = {n.removeprefix(HEAD): t for n, t in checkpoint.tensors().items() if n.startswith(HEAD)}
     if not tensors:
         return None
-    shape = checkpoint.state["card"]["config"]["head"]
-    width = tensors["layers.0.parametrizations.weight.original"].shape[1] // 3
-    head = GoalConditionedEnergyHead(HeadConfig(dim=width, hidden=tuple(shape["hidden"]), dropout=shape["dropout"]))
     try:
+        head = GoalConditionedEnergyHead(HeadConfig.model_validate(checkpoint.state["card"]["head"]))
         head.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (KeyError, ValueError, RuntimeError) as error:
         raise ModelMismatch(
             f"{checkpoint.folder}: the head does not fit: {' '.join(str(error).split())[:300]}"
         ) from error

@@ -83,8 +83,11 @@ class JointProver(nn.Module):
         if head is not None and config.keys == "ema":
             self.averages = {name: p.detach().clone() for name, p in trainable(self.backbone).items()}
 
-    def forward(self, micro: MicroBatch, weights: Weights) -> Losses:
-        """All losses of a micro-batch, by one pass over its rows and one over the texts that no row has."""
+    def forward(self, micro: MicroBatch, weights: Weights, *, head_only: bool = False) -> Losses:
+        """All losses of a micro-batch, by one pass over its rows and one over the texts that no row has.
+
+        With ``head_only`` the contrastive loss has no gradient in the backbone.
+        """
         zero = torch.zeros((), device=self._device)
         sft = contrastive = depth = views = won = zero
         hidden: Tensor | None = None
@@ -95,7 +98,8 @@ class JointProver(nn.Module):
                 sft = self._tactics(micro, ids, hidden)
         if micro.contests:
             assert self.head is not None
-            vectors, goals = self._vectors(micro, hidden)
+            with torch.no_grad() if head_only else contextlib.nullcontext():
+                vectors, goals = self._vectors(micro, hidden)
             contrastive, depth, won = self._contrast(micro.contests, vectors, goals)
             if self.view_matrix is not None and micro.views:
                 views = self._views(micro, vectors)
@@ -135,7 +139,9 @@ class JointProver(nn.Module):
         goal_texts = sorted({g for contest in micro.contests for g in contest.goals})
         needed = set(every)
         known: dict[int, Tensor] = {}
-        if config.carry == "hardest":
+        if not torch.is_grad_enabled():
+            needed = set(every)
+        elif config.carry == "hardest":
             needed, known = self._carried(micro, hidden)
         if config.keys != "online":
             states = {s for contest in micro.contests for s in contest.states} | {

@@ -20,6 +20,7 @@ from burnqed.data.rows import TrainingRow
 from burnqed.joint.config import JointConfig
 from burnqed.joint.dataset import Ids, JointDataset, Tokens, steps_of
 from burnqed.joint.ebm_head import GoalConditionedEnergyHead, HeadConfig
+from burnqed.joint.energy_head import load_trained
 from burnqed.joint.model import JointProver
 from burnqed.joint.pairs import Group, pair_files, read_groups
 from burnqed.models.tokenizer import prompt_ids
@@ -75,10 +76,12 @@ def prepare(config: JointConfig, data: Data, out: Path, workers: Workers, *, wit
     limit = min(config.batch.max_tokens, backbone.max_positions)
     tokens = _tokens(backbone, form, min(config.contrastive.max_tokens or limit, backbone.max_positions), tally)
     rows = tokenized(train, backbone.tokenizer, max_tokens=limit, manifest=manifests["rows"], tasks=config.tasks)
+    account = manifests["held-out rows"]
     held_rows = tokenized(
-        held[: config.eval_rows], backbone.tokenizer, max_tokens=limit, manifest=manifests["held-out rows"]
+        held[: config.eval_rows], backbone.tokenizer, max_tokens=limit, manifest=account, tasks=config.tasks
     )
-    manifests["held-out rows"].note("more than are measured", times=max(0, len(held) - config.eval_rows))
+    if more := len(held) - config.eval_rows:
+        account.drop("train", "more than are measured", times=max(0, more))
     if learns:
         require_rows(rows, manifests["rows"], what=", ".join(map(str, data.rows)) or "nothing: no rows were given")
     training_groups = [g for g in groups if g.split == "train"] if with_head else []
@@ -140,14 +143,9 @@ def _base(config: JointConfig, rows: Sequence[TrainingRow], form: PromptFormat, 
 
 
 def _prover(config: JointConfig, backbone: Backbone, workers: Workers, *, with_head: bool) -> JointProver:
-    head = None
-    if with_head:
-        shape = HeadConfig(dim=backbone.dim, hidden=config.head.hidden, dropout=config.head.dropout)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(child_seed(config.seed, "head") % (1 << 63))
-            head = GoalConditionedEnergyHead(shape)
-        if config.contrastive.loss == "margin":
-            head.freeze_gain()
+    head = _head(config, backbone) if with_head else None
+    if head is not None and config.contrastive.loss == "margin":
+        head.freeze_gain()
     if with_head and config.contrastive.keys == "ema" and workers.shard:
         raise BadInput("contrastive.keys = ema needs whole weights on every process; leave out --shard")
     prover = JointProver(
@@ -160,6 +158,22 @@ def _prover(config: JointConfig, backbone: Backbone, workers: Workers, *, with_h
     )
     prover.to(backbone.device)
     return prover
+
+
+def _head(config: JointConfig, backbone: Backbone) -> GoalConditionedEnergyHead:
+    """A new head, or the one that ``head.start`` names, which must come from embeddings of this very base."""
+    if config.head.start is not None:
+        head, card, _ = load_trained(config.head.start)
+        if (card.model, card.tokenizer) != (backbone.base_hash, backbone.tokenizer_hash):
+            raise ModelMismatch(
+                f"head.start: {config.head.start} was trained on embeddings of another model than {backbone.base}; embed with"
+                " this base and train it anew, or leave head.start out"
+            )
+        return head.train()
+    shape = HeadConfig(dim=backbone.dim, hidden=config.head.hidden, dropout=config.head.dropout)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(child_seed(config.seed, "head") % (1 << 63))
+        return GoalConditionedEnergyHead(shape)
 
 
 def _tokens(backbone: Backbone, form: PromptFormat, limit: int, tally: Tally) -> Tokens:

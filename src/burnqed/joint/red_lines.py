@@ -145,12 +145,19 @@ def default_rules(*, temperature_floor: float = 0.1, temperature_ceiling: float 
         ),
         Rule(metric="temperature", below=0.5, above=3.0, why="the learned temperature is healthy between 0.5 and 3"),
         Rule(
-            metric="probe.centroid_l2",
+            metric="probe.centroid_spreads",
             below=0.5,
             relative_to="start",
             times=2,
             reaction="stop",
             why="the embeddings of provable states and of the others fall together (collapse)",
+        ),
+        Rule(
+            metric="probe.centroid_l2",
+            below=0.5,
+            relative_to="start",
+            times=2,
+            why="the two kinds come closer; if centroid_spreads has not fallen, all embeddings have shrunk alike",
         ),
         Rule(
             metric="ebm.inverted_p",

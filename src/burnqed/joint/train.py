@@ -107,6 +107,8 @@ class Training:
             config=config.model_dump(mode="json"),
             manifests=self.prepared.manifests,
         )
+        if self.prover.head is not None:
+            self.card["head"] = self.prover.head.config.model_dump(mode="json")
         self.plan = fit(config, self.prepared)
         self._parameters = learning(self.prepared.prover)
         self._optimizer = make_optimizer(self._parameters, config.optimizer)
@@ -131,7 +133,8 @@ class Training:
             if journal is not None and not journal.has_tensorboard:
                 self._listener.note("TensorBoard is not installed; measurements are in metrics.jsonl alone")
             if begun == 0:
-                self._measure.start_scale()
+                if self.config.head.start is None:
+                    self._measure.start_scale()
                 self._record(journal, 0, self._measured(0))
             for step in range(begun, total):
                 values = self._step(step)
@@ -166,7 +169,8 @@ class Training:
         torch.manual_seed(child_seed(config.seed, "step", number, self.workers.rank) % (1 << 63))
         factor = rate_factor(number, self.prepared.total_steps, config.optimizer)
         set_rates(self._optimizer, factor)
-        sums = self._backward(step, self._weights(step, weight))
+        head_only = self.config.head.start is None and share < self.config.contrastive.head_first
+        sums = self._backward(step, self._weights(step, weight), head_only=head_only)
         parameters = list(self._parameters.values())
         self.workers.add_gradients(parameters)
         norm = clip(parameters, config.optimizer.clip)
@@ -186,12 +190,12 @@ class Training:
             values["temperature"] = float(self.prover.head.temperature.detach())
         return values
 
-    def _backward(self, step: Step, weights: Weights) -> list[float]:
+    def _backward(self, step: Step, weights: Weights, *, head_only: bool) -> list[float]:
         """Gradients of all micro-batches; sums of the losses over all processes."""
         sums = torch.zeros(6, dtype=torch.float64, device=self.workers.device)
         with self._memory_told():
             for micro in step.micros:
-                losses = self.prover(micro, weights)
+                losses = self.prover(micro, weights, head_only=head_only)
                 losses.total.backward()
                 sums += torch.stack(
                     [

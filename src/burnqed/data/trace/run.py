@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import time
 from collections.abc import Callable, Sequence
@@ -47,6 +48,17 @@ def once(proofs: Sequence[ProofText], manifest: Manifest) -> list[ProofText]:
         else:
             kept[proof.key] = proof
     return list(kept.values())
+
+
+def seed_account(reading: Manifest, part: Sequence[ProofText]) -> Manifest:
+    """The account to begin the seed share's rows with: the same files read as for all, benchmarks too, and its own texts."""
+    return Manifest(
+        step=reading.step,
+        command=reading.command,
+        inputs=list(reading.inputs),
+        noted=copy.deepcopy(reading.noted),
+        rows_in=sum(p.record is not None for p in part),
+    )
 
 
 async def trace(
