@@ -29,7 +29,8 @@ from burnqed.models.language_model import LanguageModel
 from burnqed.prompts.formats import prompt_format
 from burnqed.train.backbone import trainable
 from burnqed.train.checkpoint import latest_checkpoint
-from burnqed.train.journal import read_journal
+from burnqed.train.journal import read_journal, read_red_lines
+from burnqed.train.report import write_report
 from burnqed.train.workers import Workers
 
 FORM = prompt_format("markers")
@@ -490,6 +491,18 @@ class TestRedLines:
         _, ended = train(place, tmp_path, settings(place, monitor={"every": 100, "rules": (rule,)}))
         assert ended.finished
         assert [c.rule.metric for c in ended.crossings] == ["loss.sft"]
+        assert [row["step"] for row in read_red_lines(tmp_path)] == [1, 2, 3, 4, 5, 6]
+        report = write_report(tmp_path, title="lab").read_text()
+        assert "Red lines crossed: 6" in report
+        assert "above 0" in (tmp_path / "report.md").read_text()
+
+    def test_red_lines_of_steps_that_are_done_again_are_not_told_twice(self, place, tmp_path):
+        rule = {"metric": "loss.sft", "above": 0.0, "reaction": "warn"}
+        config = settings(place, monitor={"every": 100, "rules": (rule,)}, save_every=2)
+        asked = iter(range(100))
+        train(place, tmp_path, config, stop=lambda: next(asked) == 3)
+        train(place, tmp_path, config, resume=True)
+        assert [row["step"] for row in read_red_lines(tmp_path)] == [1, 2, 3, 4, 5, 6]
 
     def test_the_temperature_is_on_record(self, place, tmp_path):
         train(place, tmp_path, settings(place, monitor={"every": 100, "temperature_every": 2}))

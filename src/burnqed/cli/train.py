@@ -12,7 +12,7 @@ import typer
 from burnqed.cli import train_ebm
 from burnqed.cli.stopping import stopping
 from burnqed.cli.train_bar import TrainBar
-from burnqed.core.errors import BadInput
+from burnqed.core.errors import BadInput, BurnqedError
 
 if TYPE_CHECKING:
     from burnqed.joint.config import JointConfig
@@ -196,6 +196,8 @@ def _train(
         raise BadInput("say what to start from: --base MODEL, or --fresh for a small model from nothing")
     from burnqed.joint.prepare import Data
     from burnqed.joint.train import Listener, Training
+    from burnqed.train.journal import METRICS
+    from burnqed.train.report import write_report
     from burnqed.train.workers import Workers
 
     workers = Workers(device=config.model.device, shard=shard)
@@ -221,13 +223,18 @@ def _train(
             for name, manifest in training.prepared.manifests.items():
                 if manifest.rows_in:
                     bar.say(f"{name}: {manifest.told()}")
-            ended = training.run()
+            try:
+                ended = training.run()
+            except BurnqedError:
+                if workers.main and (out / METRICS).exists():
+                    bar.say(f"report: {write_report(out, title=out.name)}")
+                raise
             del training
-        if workers.main:
-            _finish(ended, config, out, as_json=as_json)
-        workers.wait()
     finally:
         workers.close()
+    # The others are gone by now: exporting a large model takes longer than they would wait.
+    if workers.main:
+        _finish(ended, config, out, as_json=as_json)
     if not ended.finished:
         raise typer.Exit(3)
 

@@ -174,6 +174,7 @@ class HeadTraining:
                     found = self._red_lines.check(step, values)
                     for crossing in found:
                         self._crossed(crossing)
+                        journal.crossed(step, reaction=crossing.rule.reaction, sentence=crossing.sentence)
                     crossings += found
                     if severest(found) == "abort":
                         raise ModelError(f"{found[0].sentence}; the last checkpoint is as it was")

@@ -257,6 +257,8 @@ class Training:
         crossings = self._red_lines.check(step, values)
         for crossing in crossings:
             self._listener.crossed(crossing)
+            if journal is not None:
+                journal.crossed(step, reaction=crossing.rule.reaction, sentence=crossing.sentence)
         known = {c.rule.key for c in self._crossings}
         self._crossings += [c for c in crossings if c.rule.key not in known]
         return crossings

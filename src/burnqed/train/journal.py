@@ -13,23 +13,26 @@ from burnqed.core.errors import RunError
 from burnqed.trajectory.files import append_line, drop_torn_line, whole_lines, write_text
 
 METRICS = "metrics.jsonl"
+RED_LINES = "red_lines.jsonl"
 
 
 class Journal:
-    """Appends measurements to ``metrics.jsonl`` in a folder. A context manager.
+    """Appends measurements to ``metrics.jsonl`` in a folder, and red lines that were crossed to ``red_lines.jsonl``.
 
-    A run that is resumed after step ``resume_at`` takes out what was written of later steps, which will be written again.
+    A context manager. A run that is resumed after step ``resume_at`` takes out what was written of later steps, which will be written again.
     """
 
     def __init__(self, folder: Path, *, resume_at: int | None = None, tensorboard: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / METRICS
-        if resume_at is None:
-            self.path.unlink(missing_ok=True)
-        else:
-            drop_torn_line(self.path)
-            kept = [row for row in read_journal(folder) if row["step"] <= resume_at]
-            write_text(self.path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in kept))
+        self._red_lines = folder / RED_LINES
+        for path, rows in ((self.path, read_journal), (self._red_lines, read_red_lines)):
+            if resume_at is None:
+                path.unlink(missing_ok=True)
+            elif path.exists():
+                drop_torn_line(path)
+                kept = [row for row in rows(folder) if row["step"] <= resume_at]
+                write_text(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in kept))
         self._writer = _summary_writer(folder / "tensorboard", resume_at) if tensorboard else None
         self.has_tensorboard = self._writer is not None
 
@@ -41,6 +44,11 @@ class Journal:
             for name, value in row.items():
                 if value is not None:
                     self._writer.add_scalar(name.replace(".", "/", 1), value, step)
+
+    def crossed(self, step: int, *, reaction: str, sentence: str) -> None:
+        """Write that a red line was crossed."""
+        row = {"step": step, "reaction": reaction, "sentence": sentence}
+        append_line(self._red_lines, json.dumps(row, ensure_ascii=False))
 
     def close(self) -> None:
         """Write out what TensorBoard still holds."""
@@ -67,6 +75,18 @@ def read_journal(folder: Path) -> list[dict[str, Any]]:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{folder / METRICS}:{number} is no measurement: {error}") from error
         found.append(row)
+    return found
+
+
+def read_red_lines(folder: Path) -> list[dict[str, Any]]:
+    """The red lines that a run crossed, in order: ``step``, ``reaction``, ``sentence``. Raises RunError for a damaged line."""
+    found = []
+    for number, line in enumerate(whole_lines(folder / RED_LINES), start=1):
+        try:
+            row = json.loads(line)
+            found.append({"step": int(row["step"]), **{k: str(row[k]) for k in ("reaction", "sentence")}})
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{folder / RED_LINES}:{number} is no red line: {error}") from error
     return found
 
 

@@ -16,7 +16,7 @@ from burnqed.data.report_page import card as framed
 from burnqed.data.report_page import document, table, tile
 from burnqed.train.card_facts import encoder_facts, facts
 from burnqed.train.checkpoint import latest_state
-from burnqed.train.journal import read_journal
+from burnqed.train.journal import read_journal, read_red_lines
 from burnqed.train.line_charts import STYLE, level, line_chart, short
 from burnqed.train.panels import Filled, Series, filled
 from burnqed.trajectory.files import write_text
@@ -38,6 +38,7 @@ _TILES = {
     "probe.centroid_l2": "distance of centroids",
     "probe.linear_probe": "linear probe",
 }
+_MOST_CROSSINGS = 50
 _NOISY = ("loss.sft", "loss.contrastive")
 
 
@@ -48,8 +49,9 @@ def write_report(folder: Path, *, title: str) -> Path:
     """
     series = all_series(read_journal(folder))
     about = _about(folder)
-    write_text(folder / MARKDOWN, markdown(series, about, title=title))
-    write_text(folder / HTML, page(series, about, title=title))
+    red_lines = read_red_lines(folder)
+    write_text(folder / MARKDOWN, markdown(series, about, title=title, red_lines=red_lines))
+    write_text(folder / HTML, page(series, about, title=title, red_lines=red_lines))
     return folder / HTML
 
 
@@ -65,9 +67,14 @@ def all_series(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[int], 
     return found
 
 
-def page(series: Series, about: Mapping[str, Any], *, title: str) -> str:
+def page(series: Series, about: Mapping[str, Any], *, title: str, red_lines: Sequence[Mapping[str, Any]] = ()) -> str:
     """The page of HTML. ``about`` is what the last checkpoint says of itself, empty when there is none."""
     body = [_tiles(series, about)]
+    if red_lines:
+        rows = [(f"{r['step']:,}", r["reaction"], r["sentence"]) for r in red_lines]
+        body.append(
+            framed(f"Red lines crossed: {len(rows)}", table(("step", "reaction", "what"), rows[-_MOST_CROSSINGS:]))
+        )
     if not series:
         body.append('<p class="note">Nothing has been measured: the journal of this run is empty.</p>')
     for section, charts in itertools.groupby(filled(series), key=lambda f: f.panel.section):
@@ -76,8 +83,10 @@ def page(series: Series, about: Mapping[str, Any], *, title: str) -> str:
     return document(title, "".join(body), style=_STYLE)
 
 
-def markdown(series: Series, about: Mapping[str, Any], *, title: str) -> str:
-    """The same in plain text: the figures as a table, and the card."""
+def markdown(
+    series: Series, about: Mapping[str, Any], *, title: str, red_lines: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """The same in plain text: the figures as a table, the red lines that were crossed, and the card."""
     lines = [f"# {title}", ""]
     if series:
         lines += ["| measured | first | lowest | highest | last | at step |", "|---|---|---|---|---|---|"]
@@ -87,6 +96,9 @@ def markdown(series: Series, about: Mapping[str, Any], *, title: str) -> str:
         ]
     else:
         lines.append("Nothing has been measured: the journal of this run is empty.")
+    if red_lines:
+        lines += ["", f"## Red lines crossed: {len(red_lines)}", ""]
+        lines += [f"- {r['reaction']}: {r['sentence']}" for r in red_lines[-_MOST_CROSSINGS:]]
     lines += ["", "## What it was made of", ""]
     known = [(name, text) for name, text in _facts(about) if name != "measured last"]
     lines += [f"- {name + ': ' if name else ''}{'; '.join(text.splitlines())}" for name, text in known]
