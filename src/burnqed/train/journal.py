@@ -19,7 +19,8 @@ RED_LINES = "red_lines.jsonl"
 class Journal:
     """Appends measurements to ``metrics.jsonl`` in a folder, and red lines that were crossed to ``red_lines.jsonl``.
 
-    A context manager. A run that is resumed after step ``resume_at`` takes out what was written of later steps, which will be written again.
+    A context manager. A run that is resumed after step ``resume_at`` takes out what was written of later steps, which will be
+    written again.
     """
 
     def __init__(self, folder: Path, *, resume_at: int | None = None, tensorboard: bool = True) -> None:
