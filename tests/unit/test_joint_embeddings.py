@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import torch
 
-from burnqed.core.errors import BadInput, ModelError, ModelMismatch
+from burnqed.core.errors import BadInput, ModelError, ModelMismatch, RunError
 from burnqed.core.state import ProofState
 from burnqed.data.manifest import Manifest
 from burnqed.data.printed_states import printed_state
@@ -173,6 +173,12 @@ def test_a_folder_of_other_texts_is_refused(model, tmp_path):
     embedded(TEXTS, model, tmp_path / "e")
     with pytest.raises(BadInput, match="something else"):
         embedded(TEXTS[:5], model, tmp_path / "e")
+
+
+def test_a_folder_that_cannot_be_made_is_named(model, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"file cannot be made .*; choose another --out"):
+        embedded(TEXTS, model, tmp_path / "file")
 
 
 def test_no_texts_are_bad_input(model, tmp_path):

@@ -424,7 +424,7 @@ class TestResuming:
         run.send_signal(signal.SIGTERM)
         said, _ = run.communicate(timeout=60)
         assert run.returncode == 3
-        assert "Go on with --resume" in said
+        assert f"stopped at step {latest_step(out)} of 100000. Go on with --resume." in said
         assert latest_step(out) >= 1
 
     def test_a_folder_that_holds_a_run_is_not_begun_again(self, place, tmp_path):
@@ -516,7 +516,7 @@ class TestBadInput:
             train(place, tmp_path / "run", settings(place), data=Data((tmp_path / "none",), (place,)))
 
     def test_no_pairs(self, place, tmp_path):
-        with pytest.raises(BadInput, match="no pairs to train on"):
+        with pytest.raises(BadInput, match="no pairs to train on: give --pairs"):
             train(place, tmp_path / "run", settings(place), data=Data((place,)))
 
     def test_fewer_rows_and_groups_than_a_step_wants(self, place, tmp_path):
@@ -543,6 +543,39 @@ class TestBadInput:
         assert account.dropped_for("train", "longer than the context") > 0
         assert account.rows_in == account.rows_out + account.rows_dropped
         assert max(len(r.ids) for r in training.prepared.dataset.rows) <= 19
+
+    def test_what_is_not_left_out_is_not_told_as_left_out(self, place, tmp_path):
+        training, _ = train(place, tmp_path, settings(place, steps=1))
+        assert "dropped" not in training.prepared.manifests["held-out rows"].told()
+
+    def test_states_that_are_cut_are_told(self, place, tmp_path):
+        command = ["train", "joint", "--rows", str(place), "--pairs", str(place), "--base", str(place / "model")]
+        command += ["--out", str(tmp_path / "run"), "--rank", "4", "--steps", "2", "--device", "cpu", "--resume"]
+        command += ["--set", "contrastive.max_tokens=12", "--set", "export=false"]
+        run = subprocess.run(
+            [sys.executable, "-m", "burnqed", *command],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "400"},
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, run.stderr
+        assert "state cut to fit the context: " in run.stderr
+        assert "holds no checkpoint yet" in run.stderr  # --resume with nothing to resume does not begin in silence
+
+    def test_a_report_that_cannot_be_written_does_not_hide_what_ended_the_run(self, place, tmp_path):
+        out = tmp_path / "run"
+        train(place, out, settings(place, steps=1), kind="sft")
+        (out / "report.md").mkdir()
+        command = ["train", "sft", "--rows", str(place), "--base", str(place / "model"), "--out", str(out), "--resume"]
+        run = subprocess.run(
+            [sys.executable, "-m", "burnqed", *command, "--device", "cpu"],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "400"},
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 2
+        assert run.stderr.splitlines()[-1].startswith(f"burnqed: {out / 'checkpoints'}")
+        assert "Traceback" not in run.stderr
 
     def test_all_rows_too_long(self, place, tmp_path):
         with pytest.raises(BadInput, match=r"nothing to train on.*longer than the context"):

@@ -26,6 +26,13 @@ def test_a_run_resumed_twice_has_no_step_twice(tmp_path):
     assert values == [1.0] * 4 + [2.0] * 2 + [3.0] * 2
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(RunError, match=rf"{out} cannot be made .*; choose another --out"):
+            Journal(out, tensorboard=False)
+
+
 def test_a_new_run_begins_anew(tmp_path):
     write(tmp_path, [1, 2])
     write(tmp_path, [1])

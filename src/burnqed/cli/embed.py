@@ -68,6 +68,7 @@ def embed(
     texts = texts_of(read_groups(pair_files(pairs), reading))
     if not texts:
         raise BadInput(f"{', '.join(map(str, pairs))}: there is no pair that can be used; {reading.told()}")
+    print(f"pairs: {reading.told()}", file=sys.stderr)
     form = model_format(model, prompt_format)
     print(f"loading {model} …", file=sys.stderr)
     loaded = LanguageModel.load(model, device=device, dtype=dtype, quantization=quantization)
@@ -89,8 +90,10 @@ def embed(
             stored_as="float16" if half else "float32",
             progress=bar.show,
         )
+    reasons = [f"{n.count:,} {why}" for of in manifest.dropped.values() for why, n in of.items()]
+    left = f"; without one: {', '.join(reasons)}" if reasons else ""
     troubles = f"; {encoder.tally.told()}" if encoder.tally.counts else ""
     print(
-        f"{manifest.rows_out:,} vectors of {encoder.card.dim} numbers in {out}; {manifest.told()}{troubles}",
+        f"{manifest.rows_out:,} vectors of {encoder.card.dim} numbers in {out}, of {manifest.rows_made:,} texts{left}{troubles}",
         file=sys.stderr,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from burnqed.cli import train_ebm
 from burnqed.cli.stopping import stopping
 from burnqed.cli.train_bar import TrainBar
-from burnqed.core.errors import BadInput, BurnqedError
+from burnqed.core.errors import BadInput, BurnqedError, RunError
 
 if TYPE_CHECKING:
     from burnqed.joint.config import JointConfig
@@ -227,8 +228,11 @@ def _train(
                 ended = training.run()
             except BurnqedError:
                 if workers.main and (out / METRICS).exists():
-                    bar.say(f"report: {write_report(out, title=out.name)}")
+                    with contextlib.suppress(RunError):  # on a full disk: what ended the run is what is to be told
+                        bar.say(f"report: {write_report(out, title=out.name)}")
                 raise
+            if (tally := training.prepared.tally).counts:
+                bar.say(tally.told())
             del training
     finally:
         workers.close()
@@ -271,7 +275,8 @@ def _finish(ended: Ended, config: JointConfig, out: Path, *, as_json: bool) -> N
         )
         return
     if not ended.finished:
-        print(f"stopped at step {ended.step} of {ended.total}: {ended.why}. Go on with --resume.")
+        why = "" if ended.why == "stopped" else f": {ended.why}"
+        print(f"stopped at step {ended.step} of {ended.total}{why}. Go on with --resume.")
     for name, folder in folders.items():
         print(f"{name}: {folder}")
     print(f"report: {report}")

@@ -37,6 +37,7 @@ from burnqed.joint.pairs import Group
 from burnqed.models.encoder import CUT as CUT_TEXT
 from burnqed.models.encoder import Encoder
 from burnqed.prompts.fit import CUT as CUT_STATE
+from burnqed.train.journal import make_folder
 from burnqed.trajectory.files import whole_file, whole_lines, write_text
 
 EMBED = "embed"
@@ -97,7 +98,7 @@ def _begin(out: Path, plan: Plan) -> None:
     if path.exists():
         found = read(path, Plan)
         EncoderCard.from_json(found.card, source=str(path)).require(
-            EncoderCard.from_json(plan.card, source="the encoder"), what=f"the embeddings in {out}"
+            EncoderCard.from_json(plan.card, source="the encoder"), what=f"the folder of embeddings {out}"
         )
         if found != plan:
             what = [n for n in ("texts", "count", "shard_texts", "stored_as") if getattr(found, n) != getattr(plan, n)]
@@ -105,7 +106,7 @@ def _begin(out: Path, plan: Plan) -> None:
     elif any(out.glob("vectors-*")):
         raise BadInput(f"{out} holds vectors but no {PLAN} that says of what; choose another --out")
     else:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         write_text(path, as_json(plan))
 
 

@@ -62,6 +62,8 @@ class Data:
 def prepare(config: JointConfig, data: Data, out: Path, workers: Workers, *, with_head: bool) -> Prepared:
     """Read, load and count. Raises BadInput or ModelMismatch for whatever cannot be trained with."""
     manifests = {name: Manifest(step=f"train: {name}") for name in ("rows", "held-out rows", "pairs")}
+    if with_head and not data.pairs:
+        raise BadInput("there are no pairs to train on: give --pairs FILE_OR_FOLDER; `burnqed data pairs` writes them")
     learns = config.sft_weight > 0
     train = read_training_rows(row_files(data.rows, "train"), manifests["rows"], split="train") if learns else []
     held = read_training_rows(row_files(data.rows, "valid"), manifests["held-out rows"], split="valid")
@@ -80,8 +82,8 @@ def prepare(config: JointConfig, data: Data, out: Path, workers: Workers, *, wit
     held_rows = tokenized(
         held[: config.eval_rows], backbone.tokenizer, max_tokens=limit, manifest=account, tasks=config.tasks
     )
-    if more := len(held) - config.eval_rows:
-        account.drop("train", "more than are measured", times=max(0, more))
+    if (more := len(held) - config.eval_rows) > 0:
+        account.drop("train", "more than are measured", times=more)
     if learns:
         require_rows(rows, manifests["rows"], what=", ".join(map(str, data.rows)) or "nothing: no rows were given")
     training_groups = [g for g in groups if g.split == "train"] if with_head else []

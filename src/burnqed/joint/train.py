@@ -98,6 +98,8 @@ class Training:
         self._found = latest_checkpoint(folder) if folder.exists() else None
         if self._found is not None and not resume:
             raise BadInput(f"{out} holds a run already; go on with it by --resume, or choose another --out")
+        if resume and self._found is None:
+            self._listener.note(f"{out} holds no checkpoint yet: the run starts at its first step")
         with_head = kind == "joint"
         self.prepared: Prepared = prepare(config, data, out, workers, with_head=with_head)
         self.card = training_card(

@@ -24,7 +24,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, *, resume_at: int | None = None, tensorboard: bool = True) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.path = folder / METRICS
         self._red_lines = folder / RED_LINES
         for path, rows in ((self.path, read_journal), (self._red_lines, read_red_lines)):
@@ -63,6 +63,16 @@ class Journal:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a run, and those above it, where it is not there yet. Raises RunError when the system refuses."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"the folder {folder} cannot be made ({error.strerror or error}); choose another --out"
+        ) from error
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:
