@@ -3,8 +3,8 @@
     python benchmarks/training.py --shape 7b            # a GPU with 80 GB or more; 30 GB of disk for random weights
     python benchmarks/training.py --shape small         # a processor
 
-The plain loop is what one writes first: LoRA on all linear layers, gradient checkpointing, 16 rows of 512 tokens, logits for every
-place. Rows, rank and optimizer are the same; tokens are those that go through the model, each distinct one once a step.
+The plain loop is what one writes first: LoRA on all linear layers, gradient checkpointing, 16 rows of 512 tokens, logits for
+every place. Rows, rank and optimizer are the same; tokens are those that go through the model, each distinct one once a step.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ def plain_loop(model: Path, data: Path, device: str, *, rank: int, steps: int, w
         began_s = time.monotonic()
         padded = torch.tensor([row + [0] * (longest - len(row)) for row in ids], device=device)
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids], device=device)
-        labels = torch.tensor([[-100] * len(p) + row[len(p):] + [-100] * (longest - len(row)) for p, row in zip(prompts, ids, strict=True)], device=device)  # fmt: skip
+        hidden = [[-100] * len(p) for p in prompts]
+        shown = [one + row[len(one) :] + [-100] * (longest - len(row)) for one, row in zip(hidden, ids, strict=True)]
+        labels = torch.tensor(shown, device=device)
         loss = lora(input_ids=padded, attention_mask=mask, labels=labels).loss
         loss.backward()
         optimizer.step()
@@ -187,7 +189,11 @@ def main() -> None:
     parser.add_argument("--joint-memory-gib", type=float, default=35.0)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--skip-plain", action="store_true")
+    parser.add_argument("--plain", type=Path, nargs=2, metavar=("MODEL", "DATA"), help="the plain loop alone")
     chosen = parser.parse_args()
+    if chosen.plain:
+        print(json.dumps(plain_loop(*chosen.plain, chosen.device, rank=32, steps=chosen.steps, warm=chosen.warm)))
+        return
     found: dict[str, dict[str, float]] = {}
     counts = {"steps": chosen.steps, "warm": chosen.warm}
     with TemporaryDirectory() as name:
@@ -197,12 +203,11 @@ def main() -> None:
         torch.cuda.empty_cache() if chosen.device == "cuda" else None
         make_data(data, make_tokenizer(vocab=2048), rows=64, length=512, text=256, groups=48)
         if not chosen.skip_plain:
-            code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import training, json; from pathlib import Path; "
-            code += f"print(json.dumps(training.plain_loop(Path({str(model)!r}), Path({str(data)!r}), {chosen.device!r}, rank=32, **{counts!r})))"
-            run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-            found["plain PEFT, r=32"] = (
-                json.loads(run.stdout.splitlines()[-1]) if run.returncode == 0 else {"failed": run.stderr[-1500:]}
-            )
+            command = [sys.executable, __file__, "--plain", str(model), str(data), "--device", chosen.device]
+            command += ["--steps", str(chosen.steps), "--warm", str(chosen.warm)]
+            run = subprocess.run(command, capture_output=True, text=True)
+            said = run.stdout.splitlines()
+            found["plain PEFT, r=32"] = {"failed": run.stderr[-1500:]} if run.returncode else json.loads(said[-1])
         limit = ["--set", f"memory_gib={chosen.memory_gib}"]
         found["train sft, r=32"] = ours(
             "sft", model, data, Path(name) / "sft", chosen.device, rank=32, extra=limit, **counts

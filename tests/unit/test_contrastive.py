@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
@@ -515,3 +516,20 @@ def test_a_theorem_belongs_where_its_record_says_then_where_it_was_put_then_wher
     assert splits.of("b", own="lean_workbook") == "valid"
     assert splits.of("c") in ("train", "valid", "test")
     assert splits.of("c") == Splits().of("c")
+
+
+def test_a_pair_says_how_likely_the_policy_found_the_ways_to_both():
+    made = graph("a-b b-end a-c", spent="c")
+    nodes = [dataclasses.replace(n, logprob_nats=-float(n.id)) for n in made.nodes]
+    found, _ = pairs(label(dataclasses.replace(made, nodes=nodes)), hard=1, medium=0, easy=0)
+    assert [(p.positive, p.logprob_nats, p.negative, p.negative_logprob_nats) for p in found] == [
+        ("⊢ b", -1.0, "⊢ c", -2.0)
+    ]
+
+
+def test_of_several_ways_to_a_state_the_most_likely_counts():
+    made = graph("a-b a-c b-end", texts={"b": "⊢ same", "c": "⊢ same"})
+    nodes = [dataclasses.replace(n, logprob_nats=-float(n.id)) for n in made.nodes]
+    states = label(dataclasses.replace(made, nodes=nodes)).states
+    assert states["⊢ same"].logprob_nats == -1.0
+    assert label(made).states["⊢ same"].logprob_nats is None

@@ -279,7 +279,8 @@ class TestLearning:
             assert sum(r[name] for r in late) < 0.85 * sum(r[name] for r in early), name
         assert all(r["loss.chance"] == pytest.approx(math.log(3)) for r in late)
         assert ended.metrics["valid.loss"] < journal[0]["valid.loss"]
-        assert {"probe.linear_probe", "ebm.rank_1", "trivial.length.rank_1"} <= ended.metrics.keys()
+        trivial = {f"trivial.{name}.rank_1" for name in ("length", "goals", "depth", "logprob")}
+        assert {"probe.linear_probe", "ebm.rank_1", *trivial} <= ended.metrics.keys()
         for layer in training.prover.head.eval().layers:
             assert torch.linalg.svdvals(layer.weight)[0].item() == pytest.approx(1.0, abs=0.01)
 

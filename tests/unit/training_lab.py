@@ -72,6 +72,8 @@ def pairs(split: str) -> list[ContrastivePair]:
                     parent="",
                     split=split,
                     searches=("a", "b"),
+                    logprob_nats=-0.5 * number,
+                    negative_logprob_nats=-1.0 - depth,
                 )
             )
     return found

@@ -53,7 +53,8 @@ class ContrastivePair(msgspec.Struct, frozen=True, kw_only=True):
     ``goal`` is the root state of the theorem of ``positive``, ``negative_goal`` that of ``negative``; an energy is asked of
     (positive, goal) and of (negative, negative_goal). ``remaining`` tactics lead from the positive to a proof; ``depth`` and
     ``negative_depth`` count tactics from the roots. ``why`` says in what way the negative is one, ``parent`` is the state
-    above both of a hard pair and empty otherwise. ``searches`` name the runs of the two.
+    above both of a hard pair and empty otherwise. ``searches`` name the runs of the two, ``logprob_nats`` and
+    ``negative_logprob_nats`` are those of the tactics that lead to them in these searches (None: not known).
     """
 
     tier: Tier
@@ -70,6 +71,8 @@ class ContrastivePair(msgspec.Struct, frozen=True, kw_only=True):
     parent: str
     split: str
     searches: tuple[str, str]
+    logprob_nats: float | None = None
+    negative_logprob_nats: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +213,8 @@ class PairMaker:
             parent=parent,
             split=self._splits[search.theorem],
             searches=(search.source, negative.search.source),
+            logprob_nats=state.logprob_nats,
+            negative_logprob_nats=negative.state.logprob_nats,
         )
 
 

@@ -35,13 +35,17 @@ UNJUDGED = "finished state of a theorem without an accepted proof"
 
 @dataclass(frozen=True)
 class Node:
-    """A node as the record has it; ``spent`` says that every candidate of it was tried."""
+    """A node as the record has it; ``spent`` says that every candidate of it was tried.
+
+    ``logprob_nats`` is that of the tactics on the way to it, None where the record does not say.
+    """
 
     id: int
     state: str
     depth: int
     finished: bool
     spent: bool
+    logprob_nats: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,9 @@ class Move:
 class State:
     """A state of a search with what is known of it.
 
-    ``depth`` is the least number of tactics from the root; ``remaining`` the least number to the end of a proof, for proved
-    states only. ``moves`` lead on from it, zombies left out; ``parts`` are set for a split state. ``tried`` says whether any
-    tactic was tried on it.
+    ``depth`` is the least number of tactics from the root, ``logprob_nats`` that of the likeliest way to it (None: not known);
+    ``remaining`` the least number to the end of a proof, for proved states only. ``moves`` lead on from it, zombies left out;
+    ``parts`` are set for a split state. ``tried`` says whether any tactic was tried on it.
     """
 
     text: str
@@ -89,6 +93,7 @@ class State:
     moves: tuple[Move, ...]
     parts: tuple[str, ...]
     tried: bool
+    logprob_nats: float | None = None
 
 
 @dataclass(frozen=True)
@@ -116,11 +121,15 @@ class _Labeller:
         self.text = {node.id: node.state for node in graph.nodes if not node.finished}
         self.order = list(dict.fromkeys(self.text.values()))
         self.depth: dict[str, int] = {}
+        self.logprob: dict[str, float] = {}
         for node in graph.nodes:
             if not node.finished:
                 if node.state in self.depth:
                     self.faults[MERGED] += 1
                 self.depth[node.state] = min(node.depth, self.depth.get(node.state, node.depth))
+                if node.logprob_nats is not None:
+                    best = self.logprob.get(node.state, node.logprob_nats)
+                    self.logprob[node.state] = max(node.logprob_nats, best)
         self.ends = self._ends()
         self.spent = {self.text[n.id] for n in graph.nodes if n.spent and not n.finished}
         self.tried: set[str] = set()
@@ -186,7 +195,8 @@ class _Labeller:
                 known = "exhausted"
             left = remaining[text] if known == "proved" else None
             moves, parts = tuple(self.moves[text]), tuple(self.parts[text])
-            states[text] = State(text, known, self.depth[text], left, moves, parts, text in self.tried)
+            tried, logprob = text in self.tried, self.logprob.get(text)
+            states[text] = State(text, known, self.depth[text], left, moves, parts, tried, logprob)
         faults = Counter({kind: count for kind, count in self.faults.items() if count})
         return Labelled(self.graph.theorem, self.root, self.graph.proved, states, faults, self.graph.source)
 

@@ -122,7 +122,10 @@ def _graph(
     return SearchGraph(
         theorem,
         result.status == "proved",
-        [Node(n["node"], n["state"], n["depth"], n["finished"], n["node"] in spent) for n in nodes],
+        [
+            Node(n["node"], n["state"], n["depth"], n["finished"], n["node"] in spent, n["path_logprob_nats"])
+            for n in nodes
+        ],
         # A search that was stopped while new states waited for their score has edges to states that are not on record.
         [
             Edge(e["node"], e["tactic"], e["outcome"], e["child"] if e["child"] in known else None)

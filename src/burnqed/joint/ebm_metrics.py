@@ -110,6 +110,14 @@ def baselines(
     return {name: metrics for name, metrics in found.items() if metrics is not None}
 
 
+def logprobs_of(positives: Sequence[float | None], negatives: Sequence[Sequence[float | None]]) -> Numbers | None:
+    """Log-probabilities [G, K+1] of candidates, for :func:`baselines`; None where any of them is not known."""
+    rows = [[first, *rest] for first, rest in zip(positives, negatives, strict=True)]
+    if not rows or any(value is None for row in rows for value in row):
+        return None
+    return np.array(rows, dtype=np.float64)
+
+
 def _ranking(e: Numbers, present: Flags) -> Ranking | None:
     """Figures over these groups, each of which has a negative."""
     if not len(e):

@@ -12,6 +12,7 @@ from burnqed.core.seeding import child_seed
 from burnqed.core.tally import Tally
 from burnqed.joint.decoupled_config import DecoupledConfig
 from burnqed.joint.ebm_head import GoalConditionedEnergyHead
+from burnqed.joint.ebm_metrics import logprobs_of
 from burnqed.joint.head_data import GroupTable, Vectors
 from burnqed.joint.head_step import batch_energies
 from burnqed.joint.losses import info_nce, margin_ranking
@@ -65,5 +66,9 @@ class HeldOut:
         found = baselines(
             [[g.positive, *(n.state for n in negatives)] for g, negatives in rows],
             depths=[[g.depth, *(n.depth for n in negatives)] for g, negatives in rows],
+            logprobs_nats=logprobs_of(
+                [g.logprob_nats for g in self.groups],
+                [[n.logprob_nats for n in negatives] for negatives in self._negatives],
+            ),
         )
         return {name: flatten(ebm=metrics) for name, metrics in found.items()}

@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 from burnqed.core.seeding import child_seed
 from burnqed.joint.config import JointConfig
 from burnqed.joint.dataset import Ids, Prompts
+from burnqed.joint.ebm_metrics import logprobs_of
 from burnqed.joint.losses import info_nce
 from burnqed.joint.monitoring import baselines, ebm_metrics, flatten, separation_probe
 from burnqed.joint.pairs import NegativeSampler
@@ -102,7 +103,12 @@ class Measure:
             for g, negatives in zip(self._groups, self._negatives, strict=True)
         ]
         depths = np.array([[depth for _, _, depth in row] for row in candidates])
-        trivial = baselines([[state for state, _, _ in row] for row in candidates], depths=depths)
+        logprobs = logprobs_of(
+            [g.logprob_nats for g in self._groups],
+            [[n.logprob_nats for n in negatives] for negatives in self._negatives],
+        )
+        texts = [[state for state, _, _ in row] for row in candidates]
+        trivial = baselines(texts, depths=depths, logprobs_nats=logprobs)
         found: dict[str, object] = {"trivial": trivial}
         head = self._prover.head
         if head is None:

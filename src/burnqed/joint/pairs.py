@@ -54,6 +54,7 @@ class Negative:
     state: str
     depth: int
     tier: str
+    logprob_nats: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Group:
     remaining: int
     split: str
     negatives: tuple[Negative, ...]
+    logprob_nats: float | None = None
 
 
 def pair_files(paths: Sequence[Path]) -> list[Path]:
@@ -105,7 +107,14 @@ def read_groups(paths: Sequence[Path], manifest: Manifest) -> list[Group]:
         if row.negative in proved:
             manifest.drop(READ, PROVED, row.negative)
             continue
-        negative = Negative(row.negative_theorem, row.negative_goal, row.negative, row.negative_depth, row.tier)
+        negative = Negative(
+            row.negative_theorem,
+            row.negative_goal,
+            row.negative,
+            row.negative_depth,
+            row.tier,
+            row.negative_logprob_nats,
+        )
         known = found[key].get((row.negative, row.negative_goal))
         if known is not None:
             manifest.drop(READ, AGAIN, row.theorem)
@@ -114,7 +123,8 @@ def read_groups(paths: Sequence[Path], manifest: Manifest) -> list[Group]:
         if known is None or TIERS.index(negative.tier) < TIERS.index(known.tier):
             found[key][row.negative, row.negative_goal] = negative
     return [
-        Group(*key, head.depth, head.remaining, head.split, tuple(found[key].values())) for key, head in heads.items()
+        Group(*key, head.depth, head.remaining, head.split, tuple(found[key].values()), head.logprob_nats)
+        for key, head in heads.items()
     ]
 
 
@@ -147,7 +157,6 @@ def _read(paths: Sequence[Path], manifest: Manifest) -> Iterator[ContrastivePair
 
 
 def _shared(row: ContrastivePair, texts: Mapping[str, str]) -> ContrastivePair:
-
     return msgspec.structs.replace(row, parent="", searches=("", ""), **texts)
 
 
