@@ -25,6 +25,15 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+_SHOWN = {
+    "valid.loss": "held-out loss of tactics",
+    "probe.linear_probe": "linear probe",
+    "probe.trivial_probe": "trivial probe",
+    "ebm.rank_1": "rank-1 of the head",
+    "ebm.chance": "chance",
+}
+"""What is told when a run ends; the rest stands in its report."""
+
 Rows = Annotated[
     list[Path], typer.Option("--rows", help="Files or folders that `burnqed data rows` wrote; repeat for more.")
 ]
@@ -277,6 +286,8 @@ def _finish(ended: Ended, config: JointConfig, out: Path, *, as_json: bool) -> N
     if not ended.finished:
         why = "" if ended.why == "stopped" else f": {ended.why}"
         print(f"stopped at step {ended.step} of {ended.total}{why}. Go on with --resume.")
+    if ended.metrics.keys() & _SHOWN.keys():
+        print(", ".join(f"{told} {ended.metrics[name]:.3f}" for name, told in _SHOWN.items() if name in ended.metrics))
     for name, folder in folders.items():
         print(f"{name}: {folder}")
     print(f"report: {report}")
