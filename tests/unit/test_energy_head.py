@@ -35,7 +35,7 @@ def test_the_full_size_has_27_8_million_parameters():
     with torch.device("meta"):
         widths = [3 * 4096, 2048, 1024, 512, 1]
         layers = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
-    expected = sum(p.numel() for layer in layers for p in layer.parameters()) + 1  # and the temperature
+    expected = sum(p.numel() for layer in layers for p in layer.parameters()) + 2  # and temperature and scale
     head = GoalConditionedEnergyHead(HeadConfig(dim=4096))
     assert sum(p.numel() for p in head.parameters()) == expected
     assert round(expected / 1e6, 1) == 27.8

@@ -666,7 +666,12 @@ class TestSeveralProcesses:
         runs = []
         for rank in range(2):
             env = {**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-            env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
+            env |= {
+                "MASTER_ADDR": "127.0.0.1",
+                "GLOO_SOCKET_IFNAME": "lo",
+                "MASTER_PORT": str(port),
+                "ACCELERATE_USE_CPU": "true",
+            }
             command = [sys.executable, "-c", code, str(place), str(tmp_path / "two"), how]
             runs.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
         said = [run.communicate(timeout=240)[1] for run in runs]

@@ -85,7 +85,13 @@ def together(folder: Path) -> list[dict[str, dict[str, Any]]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    known = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    known = {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "GLOO_SOCKET_IFNAME": "lo",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+    }
     running = [
         subprocess.Popen(
             [sys.executable, __file__, str(folder / f"{rank}.json")],
