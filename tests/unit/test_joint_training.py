@@ -656,30 +656,50 @@ workers.close()
 """
 
 
+def two_processes(place: Path, out: Path, how: str) -> list[str]:
+    """What each of them said if it failed; empty where it did not."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = WORKER.format(here=str(Path(__file__).parent))
+    known = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    known |= {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(place), str(out), how],
+            env={**os.environ, **known, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = []
+    for run in runs:
+        try:
+            error = run.communicate(timeout=100)[1]
+        except subprocess.TimeoutExpired:
+            run.kill()
+            error = f"hung: {run.communicate()[1]}"
+        said.append(error if run.returncode else "")
+    return said
+
+
+# What is collected while this waits for other processes was left by other tests, and is theirs to answer for.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 class TestSeveralProcesses:
     @pytest.mark.parametrize("how", ["replicate", "shard"])
     def test_two_take_the_course_of_one(self, place, tmp_path, how):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        code = WORKER.format(here=str(Path(__file__).parent))
-        runs = []
-        for rank in range(2):
-            env = {**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-            env |= {
-                "MASTER_ADDR": "127.0.0.1",
-                "GLOO_SOCKET_IFNAME": "lo",
-                "MASTER_PORT": str(port),
-                "ACCELERATE_USE_CPU": "true",
-            }
-            command = [sys.executable, "-c", code, str(place), str(tmp_path / "two"), how]
-            runs.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
-        said = [run.communicate(timeout=240)[1] for run in runs]
-        assert [run.returncode for run in runs] == [0, 0], said
+        # A port that was free may be taken by the time they listen on it; then they come together at another.
+        for attempt in range(3):
+            said = two_processes(place, tmp_path / f"two-{attempt}", how)
+            if not any(said):
+                break
+        assert not any(said), said
+        two = tmp_path / f"two-{attempt}"
         config = settings(place, steps=4, batch__micro_tokens=200, head__dropout=0.0)
         one, _ = train(place, tmp_path / "one", config)
         # Adam divides by the size of gradients, so where they are all but zero a last bit of a sum decides a sign.
-        both = latest_checkpoint(tmp_path / "two/checkpoints").tensors()
+        both = latest_checkpoint(two / "checkpoints").tensors()
         start = weights(
             Training(config, Data((place,), (place,)), tmp_path / "start", kind="joint", workers=Workers(device="cpu"))
         )
@@ -688,7 +708,7 @@ class TestSeveralProcesses:
             moved += (tensor - start[name]).square().sum().item()
             apart += (both[f"model.{name}"] - tensor).square().sum().item()
         assert apart < 1e-3 * moved
-        for mine, theirs in zip(read_journal(tmp_path / "one"), read_journal(tmp_path / "two"), strict=True):
+        for mine, theirs in zip(read_journal(tmp_path / "one"), read_journal(two), strict=True):
             for name in ("loss.sft", "loss.contrastive", "gradient_norm", "valid.loss"):
                 assert mine.get(name, 0.0) == pytest.approx(theirs.get(name, 0.0), rel=2e-3), name
 
