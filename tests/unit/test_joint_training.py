@@ -751,3 +751,22 @@ def test_cross_entropy_of_torch_agrees(place, tmp_path):
     training.run()
     assert read_journal(tmp_path)[1]["loss.sft"] == pytest.approx(parts / labels, rel=1e-4)
     assert isinstance(training.prepared.tally, Tally)
+
+
+class TestTheCommandsOwnDefaults:
+    def rank(self, capsys, *words: str) -> str:
+        from burnqed.cli.main import app
+
+        app(["train", *words, "--show"], standalone_mode=False)
+        return next(line for line in capsys.readouterr().out.splitlines() if line.startswith("rank = "))
+
+    def test_each_command_has_its_rank(self, capsys):
+        assert self.rank(capsys, "sft") == "rank = 32"
+        assert self.rank(capsys, "sft", "--fresh") == self.rank(capsys, "joint", "--fresh") == "rank = 0"
+        assert self.rank(capsys, "joint") == "rank = 64"
+
+    def test_a_file_and_a_flag_are_stronger(self, capsys, tmp_path):
+        (tmp_path / "run.toml").write_text("[lora]\nrank = 5\n")
+        file = ["--config", str(tmp_path / "run.toml")]
+        assert self.rank(capsys, "sft", *file) == self.rank(capsys, "joint", "--fresh", *file) == "rank = 5"
+        assert self.rank(capsys, "sft", *file, "--rank", "6") == "rank = 6"

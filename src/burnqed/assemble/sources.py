@@ -42,13 +42,16 @@ def load_settings(
     environment: Mapping[str, str],
     flags: Mapping[str, object],
     assignments: Sequence[str] = (),
+    defaults: Mapping[str, object] | None = None,
 ) -> Settings:
     """The effective settings of a kind. Raises BadInput that names key and origin of what is wrong.
 
     ``environment`` is looked through for ``BURNQED_SECTION__KEY``; ``flags`` are dotted keys (``search.max_nodes``);
-    ``assignments`` are texts ``search.max_nodes=10``.
+    ``assignments`` are texts ``search.max_nodes=10``; ``defaults`` are dotted keys where a command's defaults are not the kind's.
     """
     settings: dict[Key, tuple[object, str]] = {}
+    for dotted, value in (defaults or {}).items():
+        settings[tuple(dotted.split("."))] = (value, "the command's default")
     if file is not None:
         settings |= {key: (value, str(file)) for key, value in _leaves(_read_toml(file))}
     for name, text in sorted(environment.items()):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from burnqed.cli.serve import Device, Dtype, Quantization
+from burnqed.cli.serve import BatchTokens, Device, Dtype, Quantization
 from burnqed.cli.work_bar import WorkBar
 from burnqed.core.errors import BadInput
 from burnqed.data.manifest import Manifest
@@ -30,10 +30,7 @@ def embed(
     device: Device = "auto",
     dtype: Dtype = "auto",
     quantization: Quantization = "none",
-    batch_tokens: Annotated[
-        int | None,
-        typer.Option(min=64, help="Tokens computed at once, padding included. Default: 8192 on a GPU, else 2048."),
-    ] = None,
+    batch_tokens: BatchTokens = None,
     shard_texts: Annotated[
         int, typer.Option(min=1, help="Texts of one file; as much as a killed run loses at most.")
     ] = 4096,

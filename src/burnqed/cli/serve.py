@@ -29,6 +29,11 @@ Quantization = Annotated[
     str, typer.Option(help="none, int8 or nf4 (with bitsandbytes: `pip install 'burnqed\\[quant]'`)")
 ]
 
+BatchTokens = Annotated[
+    int | None,
+    typer.Option(min=64, help="Tokens computed at once, padding included. Default: 8192 on a GPU, else 2048."),
+]
+
 
 @app.command("policy")
 def policy(
@@ -111,10 +116,7 @@ def encode(
     device: Device = "auto",
     dtype: Dtype = "auto",
     quantization: Quantization = "none",
-    batch_tokens: Annotated[
-        int | None,
-        typer.Option(min=64, help="Tokens computed at once, padding included. Default: 8192 on a GPU, else 2048."),
-    ] = None,
+    batch_tokens: BatchTokens = None,
     linger_ms: Annotated[
         float, typer.Option(min=0, help="How long a text waits for others when the model is idle.")
     ] = 5,

@@ -95,8 +95,8 @@ def sft(
       burnqed train sft --rows data/rows --base models/7b --out runs/sft --resume
     """
     flags = _flags(base=base, fresh=fresh, steps=steps, epochs=epochs, lr=lr, rank=rank, seed=seed, device=device)
-    flags.setdefault("lora.rank", 0 if fresh else 32)
-    settings = _settings(config, {**flags, "contrastive.weight": 0.0}, assignments)
+    defaults = {"lora.rank": 0 if fresh else 32}
+    settings = _settings(config, {**flags, "contrastive.weight": 0.0}, assignments, defaults=defaults)
     _train(settings, "sft", rows=rows, pairs=pairs, out=out, resume=resume, shard=shard, show=show, as_json=as_json)
 
 
@@ -142,13 +142,11 @@ def joint(
       burnqed train joint --show > joint.toml
     """
     flags = _flags(base=base, fresh=fresh, steps=steps, epochs=epochs, lr=lr, rank=rank, seed=seed, device=device)
-    if fresh:
-        flags.setdefault("lora.rank", 0)
     if weight is not None:
         flags["contrastive.weight"] = weight
     if head is not None:
         flags["head.start"] = head
-    settings = _settings(config, flags, assignments)
+    settings = _settings(config, flags, assignments, defaults={"lora.rank": 0} if fresh else {})
     _train(settings, "joint", rows=rows, pairs=pairs, out=out, resume=resume, shard=shard, show=show, as_json=as_json)
 
 
@@ -177,12 +175,16 @@ def _flags(
     return {name: value for name, value in named.items() if value is not None}
 
 
-def _settings(file: Path | None, flags: dict[str, object], assignments: list[str] | None) -> JointConfig:
+def _settings(
+    file: Path | None, flags: dict[str, object], assignments: list[str] | None, *, defaults: dict[str, int]
+) -> JointConfig:
     _require_packages()
     from burnqed.assemble.sources import load_settings
     from burnqed.joint.config import JointConfig
 
-    return load_settings(JointConfig, file=file, environment={}, flags=flags, assignments=assignments or ())
+    return load_settings(
+        JointConfig, file=file, environment={}, flags=flags, assignments=assignments or (), defaults=defaults
+    )
 
 
 def _train(
