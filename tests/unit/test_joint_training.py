@@ -505,6 +505,12 @@ class TestRedLines:
         train(place, tmp_path, config, resume=True)
         assert [row["step"] for row in read_red_lines(tmp_path)] == [1, 2, 3, 4, 5, 6]
 
+    def test_the_lines_of_the_7b_plan_come_on_top_when_asked_for(self, place, tmp_path):
+        _, ended = train(place, tmp_path, settings(place, monitor={"every": 3, "rules": (), "seed_lines": True}))
+        assert not ended.finished
+        assert "probe.centroid_l2 is" in ended.why
+        assert "red line of the 7B plan" in ended.why
+
     def test_the_temperature_is_on_record(self, place, tmp_path):
         train(place, tmp_path, settings(place, monitor={"every": 100, "temperature_every": 2}))
         assert [r["step"] for r in read_journal(tmp_path) if "temperature" in r] == [2, 4, 6]

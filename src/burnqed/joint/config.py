@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from burnqed.joint.pairs import TIERS
-from burnqed.joint.red_lines import Rule, default_rules
+from burnqed.joint.red_lines import Rule, default_rules, seed_rules
 from burnqed.train.config import LoraConfig, TrainConfig
 
 Points = tuple[tuple[float, float], ...]
@@ -96,6 +96,14 @@ class MonitorConfig(BaseModel, frozen=True, extra="forbid"):
     groups: int = Field(500, ge=1, description="held-out groups judged by the head at most")
     temperature_every: int = Field(50, ge=1, description="steps between records of the learned temperature")
     rules: tuple[Rule, ...] = Field(default_factory=default_rules, description="red lines and what they do")
+    seed_lines: bool = Field(
+        False, description="the absolute red lines of the 7B plan as well; for a model of that size"
+    )
+
+    @property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """The rules that hold."""
+        return (*self.rules, *(seed_rules() if self.seed_lines else ()))
 
 
 class JointConfig(TrainConfig, frozen=True, extra="forbid"):

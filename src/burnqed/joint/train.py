@@ -115,7 +115,7 @@ class Training:
         self._parameters = learning(self.prepared.prover)
         self._optimizer = make_optimizer(self._parameters, config.optimizer)
         self._measure = Measure(config, self.prepared, workers)
-        self._red_lines = RedLines(config.monitor.rules)
+        self._red_lines = RedLines(config.monitor.all_rules)
         self._last: dict[str, float] = {}
         self._crossings: list[Crossing] = []
 
@@ -287,7 +287,7 @@ class Training:
             self._listener.note(skipped)
         require_same_run(self._found.state["card"], self.card, where=self._found.folder)
         restore_run(self.prover, self._optimizer, self._found.tensors())
-        self._red_lines = RedLines(self.config.monitor.rules, remembered=self._found.state["red_lines"])
+        self._red_lines = RedLines(self.config.monitor.all_rules, remembered=self._found.state["red_lines"])
         self._last = {n: v for n, v in self._found.state["card"]["metrics"].items() if v is not None}
         return self._found.step
 
