@@ -19,9 +19,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from burnqed.data.report_page import card, document
+from burnqed.report.lines import STYLE, Line, line_chart
+from burnqed.report.page import card, document
 from burnqed.train.journal import read_journal, series
-from burnqed.train.line_charts import STYLE, Line, line_chart
 
 WATCHED = {
     "probe.centroid_l2": "centroid_l2",

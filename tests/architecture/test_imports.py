@@ -16,7 +16,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 ANY = frozenset(
     {"core", "policy", "value", "trajectory", "lean", "theorems", "verify", "search", "testing", "run", "observe"}
-    | {"prompts", "models", "joint", "remote", "serve", "assemble", "data", "train"}
+    | {"prompts", "models", "joint", "remote", "serve", "assemble", "data", "train", "report", "evaluate", "iterate"}
 )
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "core": frozenset(),
@@ -28,18 +28,25 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "theorems": frozenset({"core"}),
     "observe": frozenset({"core"}),
     "search": frozenset({"core"}),
+    "report": frozenset(),
     "testing": frozenset({"core"}),
     "models": frozenset({"core", "prompts"}),
     # what joins parts
-    "train": frozenset({"core", "prompts", "models", "data", "trajectory"}),
+    "train": frozenset({"core", "prompts", "models", "data", "trajectory", "report"}),
     "joint": frozenset({"core", "prompts", "models", "data", "trajectory", "train"}),
     "policy": frozenset({"core", "prompts", "remote", "models"}),
     "value": frozenset({"core", "prompts", "remote", "models", "joint"}),
     "serve": frozenset({"core", "prompts", "models", "joint"}),
     "verify": frozenset({"core", "lean"}),
     "run": frozenset({"core", "search", "verify", "trajectory", "theorems"}),
-    "data": frozenset({"core", "lean", "prompts", "theorems", "trajectory"}),
-    "assemble": frozenset({"core", "prompts", "remote", "models", "joint", "policy", "value", "search", "lean"}),
+    "data": frozenset({"core", "lean", "prompts", "theorems", "trajectory", "report"}),
+    "assemble": frozenset(
+        {"core", "prompts", "remote", "models", "joint", "policy", "value", "search", "lean"}
+        | {"theorems", "trajectory", "verify", "run", "observe"}
+    ),
+    # whole experiments: they use everything below them
+    "evaluate": ANY - {"serve", "testing", "remote", "iterate"},
+    "iterate": ANY - {"serve", "testing", "remote"},
     # composition roots: they choose the parts, and nobody imports them
     "cli": ANY - {"testing"},
     "__main__": frozenset({"cli"}),

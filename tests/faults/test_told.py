@@ -52,7 +52,7 @@ MAIN = """
 import sys
 from pathlib import Path
 import burnqed.cli.prove as prove
-import burnqed.cli.proving as proving
+import burnqed.assemble.lean_side as lean_side
 from burnqed.cli.main import main
 from burnqed.lean.process import Launch, LeanProcess
 
@@ -62,7 +62,7 @@ def spawner(*args, **kwargs):
     launch = Launch((sys.executable, "-S", "-E", "-c", Path(script).read_text(), "all"), {}, "/")
     return lambda: LeanProcess.start(launch, ready_timeout_s=20)
 
-proving.spawner, prove.ensure_lean = spawner, lambda *args, **kwargs: None
+lean_side.spawner, prove.ensure_lean = spawner, lambda *args, **kwargs: None
 sys.argv = ["burnqed", "prove", "1 = 2", "--out", folder, *options]
 main()
 """

@@ -17,9 +17,9 @@ from burnqed.data.decontaminate import Decontaminator
 from burnqed.data.manifest import Manifest
 from burnqed.data.records import TheoremRecord
 from burnqed.data.report import page
-from burnqed.data.report_charts import bars, histogram, shares
 from burnqed.data.statistics import kind_of, statistics
 from burnqed.data.statistics_lengths import lengths_of
+from burnqed.report.bars import bars, histogram, shares
 
 ROWS = [
     {

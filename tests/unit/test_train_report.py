@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from burnqed.core.errors import RunError
+from burnqed.report.lines import Line, line_chart, short, smoothed, ticks
 from burnqed.train.checkpoint import STATE, save_checkpoint
 from burnqed.train.journal import METRICS, Journal
-from burnqed.train.line_charts import Line, line_chart, short, smoothed, ticks
 from burnqed.train.panels import filled
 from burnqed.train.report import write_report
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from burnqed.core.errors import BadInput
-from burnqed.data.report_page import size
+from burnqed.report.page import size
 
 if TYPE_CHECKING:
     from burnqed.joint.inventory import Shown

@@ -15,10 +15,10 @@ from typing import Annotated, Any
 import typer
 
 from burnqed import __version__
+from burnqed.assemble.native_side import NativeSide
 from burnqed.assemble.shorthand import POLICY_FORMS, VALUE_FORMS, policy_settings, value_settings
 from burnqed.assemble.sources import load_config
 from burnqed.cli.install_bar import ensure_lean
-from burnqed.cli.native_side import NativeSide
 from burnqed.cli.proving import Outcome, ProofRun, fill_file, prove_entries
 from burnqed.core.errors import BadInput
 from burnqed.lean.config import native_lean_config

@@ -6,44 +6,29 @@ import asyncio
 import contextlib
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from burnqed.assemble.config import RunConfig
+from burnqed.assemble.lean_side import LeanSide, open_lean
 from burnqed.assemble.parts import Parts, open_parts
-from burnqed.cli.native_side import NativeSide
+from burnqed.assemble.prover import make_prover
 from burnqed.cli.screen import ProveScreen
 from burnqed.core.errors import StatementRejected
 from burnqed.core.files import Hole
 from burnqed.core.ports import Gate
-from burnqed.lean.embedded.install import EmbeddedLean
-from burnqed.lean.embedded.programs import COMPLETE, PROVER
-from burnqed.lean.embedded.server import spawner
 from burnqed.lean.pool import WorkerPool
-from burnqed.observe.fan_out import FanOut
 from burnqed.policy.menu import MenuPolicy, Rule
-from burnqed.prompts.steps import inside_bullet
 from burnqed.run.fill import FilledFile, fill, holes
 from burnqed.run.folder import RunFolder
-from burnqed.run.prove import EMBEDDED_ROOTS, Prover
 from burnqed.run.result import TheoremResult
 from burnqed.theorems.lean_text import declared
 from burnqed.theorems.read import BadEntry, Entry
-from burnqed.verify.gate import FreshProcessGate
 
 _LEMMAS = 20
 """So many of a file's last theorems are tried; each costs a few tactics a state."""
-
-
-class MonotonicClock:
-    """The Clock port over the machine's own clock."""
-
-    def now_s(self) -> float:
-        """Seconds; never goes back."""
-        return time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -55,7 +40,7 @@ class ProofRun:
 
     rules: Sequence[Rule]
     config: RunConfig
-    lean: EmbeddedLean | NativeSide
+    lean: LeanSide
     open_folder: Callable[[dict[str, Any]], RunFolder]
     as_json: bool
 
@@ -74,33 +59,19 @@ class Outcome:
 
 async def prove_entries(run: ProofRun, entries: Sequence[Entry]) -> Outcome:
     """Prove statements, each in its own header."""
-    async with _lean(run, complete=False, entries=entries) as (pool, gate):
+    async with open_lean(run.lean, run.config.lean, entries=entries) as (pool, gate):
         return await _prove(run, pool, gate, entries, None)
 
 
 async def fill_file(run: ProofRun, text: str, source: str) -> Outcome:
     """Prove the sorries of a file. Raises StatementRejected when Lean does not accept the file as it is."""
-    async with _lean(run, complete=True) as (pool, gate):
+    async with open_lean(run.lean, run.config.lean, complete=True) as (pool, gate):
         try:
             async with pool.lease() as session:
                 places = await session.places(text)
         except StatementRejected as error:
             raise StatementRejected(f"{source}: {error}") from error
         return await _prove(run, pool, gate, holes(text, places, source=source), text)
-
-
-@contextlib.asynccontextmanager
-async def _lean(
-    run: ProofRun, *, complete: bool, entries: Sequence[Entry] = ()
-) -> AsyncIterator[tuple[WorkerPool, Gate]]:
-    if isinstance(run.lean, NativeSide):
-        async with run.lean.opened(entries, run.config.lean) as parts:
-            yield parts
-        return
-    spawn = spawner(run.lean, run.config.lean, program=COMPLETE if complete else PROVER)
-    async with WorkerPool(spawn, run.config.lean) as pool, FreshProcessGate(spawn) as gate:
-        gate.prepare()
-        yield pool, gate
 
 
 async def _prove(
@@ -129,21 +100,7 @@ async def _search(
         else:
             screen.show(result)
 
-    prover = Prover(
-        pool=pool,
-        gate=gate,
-        policy=parts.policy,
-        value=parts.value,
-        writer=parts.writer,
-        inside=inside_bullet,
-        calibration=parts.calibration,
-        tally=parts.tally,
-        config=parts.search,
-        events=FanOut(folder.trajectory, screen),
-        clock=MonotonicClock(),
-        folder=folder,
-        roots=None if isinstance(run.lean, NativeSide) else EMBEDDED_ROOTS,
-    )
+    prover = make_prover(parts, lean=run.lean, pool=pool, gate=gate, folder=folder, screen=screen)
 
     async def work() -> None:
         if text is None:

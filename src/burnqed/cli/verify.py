@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from burnqed.assemble.native_side import NativeSide
 from burnqed.cli.install_bar import ensure_lean
-from burnqed.cli.native_side import NativeSide
 from burnqed.core.errors import BadInput
 from burnqed.core.files import Declaration
 from burnqed.lean.config import LeanConfig

@@ -63,4 +63,6 @@ class SearchStatus(StrEnum):
     EXHAUSTED = "exhausted"  # every state was tried with every candidate
     OUT_OF_NODES = "out_of_nodes"
     OUT_OF_TIME = "out_of_time"
+    OUT_OF_TACTICS = "out_of_tactics"
+    OUT_OF_TOKENS = "out_of_tokens"
     STOPPED = "stopped"  # somebody pressed Ctrl-C

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 from burnqed.core.seeding import child_seed
 from burnqed.data.labels import Labelled, State
 from burnqed.data.manifest import Manifest
+from burnqed.data.soft_targets import visits
 
 Tier = Literal["hard", "medium", "easy"]
 Why = Literal["refuted", "exhausted", "unproved"]
@@ -43,6 +44,11 @@ class PairConfig(BaseModel, frozen=True, extra="forbid"):
     )
     unproved: bool = Field(
         False, description="whether states that were tried but neither proved nor refuted count as negatives as well"
+    )
+    unproved_visits: int = Field(
+        0,
+        ge=0,
+        description="with unproved: only states on which, and on what they led to, at least so many tactics were tried",
     )
     seed: int = Field(0, ge=0, description="which ones are taken where there are more")
 
@@ -111,9 +117,11 @@ class PairMaker:
 
     def _negatives_of(self, search: Labelled) -> dict[str, _Negative]:
         found: dict[str, _Negative] = {}
+        needed = self._config.unproved_visits
+        visited = visits(search) if self._config.unproved and needed else {}
         for state in search.states.values():
             why = self._why(state)
-            if why is None:
+            if why is None or (why == "unproved" and visited.get(state.text, needed) < needed):
                 continue
             if state.text in self._proved:
                 self.elsewhere[search.theorem] += 1

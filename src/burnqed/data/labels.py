@@ -83,7 +83,7 @@ class State:
 
     ``depth`` is the least number of tactics from the root, ``logprob_nats`` that of the likeliest way to it (None: not known);
     ``remaining`` the least number to the end of a proof, for proved states only. ``moves`` lead on from it, zombies left out;
-    ``parts`` are set for a split state. ``tried`` says whether any tactic was tried on it.
+    ``parts`` are set for a split state. ``tries`` counts the tactics that were tried on it.
     """
 
     text: str
@@ -92,8 +92,13 @@ class State:
     remaining: int | None
     moves: tuple[Move, ...]
     parts: tuple[str, ...]
-    tried: bool
+    tries: int
     logprob_nats: float | None = None
+
+    @property
+    def tried(self) -> bool:
+        """Whether any tactic was tried on it."""
+        return self.tries > 0
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,7 @@ class _Labeller:
                     self.logprob[node.state] = max(node.logprob_nats, best)
         self.ends = self._ends()
         self.spent = {self.text[n.id] for n in graph.nodes if n.spent and not n.finished}
-        self.tried: set[str] = set()
+        self.tries: Counter[str] = Counter()
         self.cut: set[str] = set()
         self.moves: dict[str, list[Move]] = defaultdict(list)
         self.parts: dict[str, list[str]] = defaultdict(list)
@@ -161,7 +166,7 @@ class _Labeller:
             assert edge.child is not None
             self.parts[at].append(self.text[edge.child])
             return
-        self.tried.add(at)
+        self.tries[at] += 1
         if edge.outcome not in _CONCLUSIVE or (edge.outcome == STEPPED and edge.child is None):
             self.cut.add(at)
         if edge.child is None:
@@ -195,8 +200,8 @@ class _Labeller:
                 known = "exhausted"
             left = remaining[text] if known == "proved" else None
             moves, parts = tuple(self.moves[text]), tuple(self.parts[text])
-            tried, logprob = text in self.tried, self.logprob.get(text)
-            states[text] = State(text, known, self.depth[text], left, moves, parts, tried, logprob)
+            tries, logprob = self.tries[text], self.logprob.get(text)
+            states[text] = State(text, known, self.depth[text], left, moves, parts, tries, logprob)
         faults = Counter({kind: count for kind, count in self.faults.items() if count})
         return Labelled(self.graph.theorem, self.root, self.graph.proved, states, faults, self.graph.source)
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from burnqed.data.manifest import Manifest
-from burnqed.data.report_charts import bars, histogram, shares
-from burnqed.data.report_page import card, document, size, table, tile
 from burnqed.data.statistics import Statistics
+from burnqed.report.bars import bars, histogram, shares
+from burnqed.report.page import card, document, size, table, tile
 
 _BALANCES = {"state": "Labels of the states", "why": "Why the negatives are negatives", "tier": "Tiers of the pairs"}
 _BALANCES |= {"status": "How the statements ended", "search": "How the searches ended", "task": "Tasks"}

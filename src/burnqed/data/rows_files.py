@@ -86,7 +86,7 @@ def write_pairs(
         for state in search.states.values():
             manifest.note(f"state {state.label}")
         place = splits.of(search.theorem)
-        if _search_may_stay(search, place, guard, manifest):
+        if search_may_stay(search, place, guard, manifest):
             kept.append(search)
             places[search.theorem] = place
     with _files(out, "pairs", list(places.values()), guard, manifest) as files:
@@ -105,7 +105,8 @@ def write_pairs(
     return manifest
 
 
-def _search_may_stay(search: Labelled, split: str, guard: Decontaminator, manifest: Manifest) -> bool:
+def search_may_stay(search: Labelled, split: str, guard: Decontaminator, manifest: Manifest) -> bool:
+    """Whether a search may be used at all; if not, it is counted as dropped."""
     where = f"{search.source}: {search.theorem}"
     if split == LEFT_OUT:
         manifest.drop(ROWS, "joins clusters of different splits", where)

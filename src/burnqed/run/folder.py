@@ -60,7 +60,11 @@ class RunFolder:
         return cls(path)
 
     def finished(self) -> dict[str, TheoremResult]:
-        """The results on record, by name; the last one counts. Errors are not final: they are tried again."""
+        """The results on record that are final, by name. Errors are not: they are tried again."""
+        return {name: r for name, r in self.last_results().items() if r.status != "error"}
+
+    def last_results(self) -> dict[str, TheoremResult]:
+        """The results on record, errors too, by name; the last one counts. Raises RunError for a damaged line."""
         results: dict[str, TheoremResult] = {}
         for number, line in enumerate(whole_lines(self.path / "results.jsonl"), start=1):
             try:
@@ -68,7 +72,7 @@ class RunFolder:
             except msgspec.DecodeError as error:
                 raise RunError(f"{self.path / 'results.jsonl'}:{number} is damaged: {error}") from error
             results[result.name] = result
-        return {name: r for name, r in results.items() if r.status != "error"}
+        return results
 
     def tell_troubles(self, tally: Tally) -> None:
         """Put on record what was survived. Raises RunError when the disk does not take it."""

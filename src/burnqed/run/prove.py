@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,6 +19,7 @@ from burnqed.run.folder import RunFolder
 from burnqed.run.hole import HoleJudge
 from burnqed.run.judge import ProofJudge
 from burnqed.run.result import TheoremResult
+from burnqed.run.timing import Stopwatch, TimedGate, TimedPolicy, TimedSession, TimedValue
 from burnqed.search.config import SearchConfig
 from burnqed.search.engine import Search, SearchResult
 from burnqed.theorems.read import BadEntry, Entry
@@ -28,6 +29,8 @@ _REASONS = {
     SearchStatus.EXHAUSTED: "every candidate was tried on every state that could be reached",
     SearchStatus.OUT_OF_NODES: "the budget of nodes is spent",
     SearchStatus.OUT_OF_TIME: "the budget of seconds is spent",
+    SearchStatus.OUT_OF_TACTICS: "the budget of tactics is spent",
+    SearchStatus.OUT_OF_TOKENS: "the budget of tokens is spent",
     SearchStatus.STOPPED: "stopped",
 }
 EMBEDDED_ROOTS = ("Init", "Std")
@@ -50,6 +53,7 @@ class Prover:
     calibration: Calibration | None = None
     tally: Tally = field(default_factory=Tally)
     canaries: CanaryRounds = field(default_factory=CanaryRounds)
+    own_config: Mapping[str, SearchConfig] = field(default_factory=dict)  # of theorems that have a budget of their own
     roots: tuple[str, ...] | None = EMBEDDED_ROOTS  # of the modules that a theorem may import; None = Lean decides
 
     async def prove_all(
@@ -87,23 +91,23 @@ class Prover:
         if missing:
             reason = f"{entry.name} imports {', '.join(missing)}; the embedded Lean has Init and Std only"
             return self._record(_result(entry, status="error", reason=reason), None)
+        watch = Stopwatch(self.clock)
         try:
-            async with self.pool.lease() as session:
-                await self.canaries.before_theorem(session)
-                judge = (
-                    HoleJudge(entry, session, self.gate) if isinstance(entry, Hole) else ProofJudge(entry, self.gate)
-                )
+            async with self.pool.lease() as leased:
+                await self.canaries.before_theorem(leased)
+                session, gate = TimedSession(leased, watch), TimedGate(self.gate, watch)
+                judge = HoleJudge(entry, session, gate) if isinstance(entry, Hole) else ProofJudge(entry, gate)
                 search = Search(
                     entry,
                     session=session,
-                    policy=self.policy,
-                    value=self.value,
+                    policy=TimedPolicy(self.policy, watch),
+                    value=TimedValue(self.value, watch),
                     writer=self.writer,
                     inside=self.inside,
                     calibration=self.calibration,
                     tally=self.tally,
                     judge=judge,
-                    config=self.config,
+                    config=self.own_config.get(entry.name, self.config),
                     events=self.events,
                     clock=self.clock,
                 )
@@ -120,7 +124,7 @@ class Prover:
             self.folder.trajectory.drop(entry.name)
             reason = f"{entry.name} was given up, its policy or value failed: {error}"
             return self._record(_result(entry, status="error", reason=reason), None)
-        return self._record(_from_search(entry, found, judge.accepted_source), entry)
+        return self._record(_from_search(entry, found, judge.accepted_source, watch), entry)
 
     def _record(self, result: TheoremResult, theorem: Target | None) -> TheoremResult:
         try:
@@ -130,7 +134,7 @@ class Prover:
         return result
 
 
-def _from_search(theorem: Target, found: SearchResult, source: str | None) -> TheoremResult:
+def _from_search(theorem: Target, found: SearchResult, source: str | None, watch: Stopwatch) -> TheoremResult:
     proved = found.proof is not None and found.verdict is not None and source is not None
     reason = "" if proved else _REASONS.get(found.status, str(found.status))
     if not proved and found.refused_proofs:
@@ -146,6 +150,9 @@ def _from_search(theorem: Target, found: SearchResult, source: str | None) -> Th
         axioms=list(found.verdict.axioms) if found.verdict else [],
         reason=reason,
         tactics=found.tactics,
+        tokens=found.tokens,
+        ended=str(found.status),
+        spent_s={part: round(s, 3) for part, s in watch.spent_s.items()},
     )
 
 

@@ -12,8 +12,10 @@ Status = Literal["proved", "not_proved", "error"]
 class TheoremResult(msgspec.Struct, frozen=True, kw_only=True):
     """One line of ``results.jsonl`` and of ``--json``.
 
-    ``proof`` is Lean source that the gate accepted; ``nodes`` are states expanded; ``axioms`` those that the gate
-    found the proof to reach outside the library's own theorems.
+    ``proof`` is Lean source that the gate accepted; ``nodes`` are states expanded; ``tokens`` those of the tactics that were
+    proposed; ``ended`` is the search's :class:`~burnqed.core.outcome.SearchStatus`, empty when there was none; ``axioms`` are
+    those that the gate found the proof to reach outside the library's own theorems. ``spent_s`` says where the seconds went:
+    waiting for ``lean``, ``gate``, ``policy`` and ``value``; what is left over is our own work.
     """
 
     name: str
@@ -24,6 +26,9 @@ class TheoremResult(msgspec.Struct, frozen=True, kw_only=True):
     axioms: list[str] = []
     reason: str = ""
     tactics: int = 0
+    tokens: int = 0
+    ended: str = ""
+    spent_s: dict[str, float] = {}
     source: str = ""
     digest: str = ""
 

@@ -15,6 +15,10 @@ class SearchConfig(BaseModel, frozen=True, extra="forbid"):
     )
     max_nodes: int = Field(800, ge=1, description="states expanded before giving up")
     max_seconds: float = Field(300.0, gt=0, description="wall time before giving up")
+    max_tactics: int = Field(0, ge=0, description="tactics tried before giving up; 0 = no limit")
+    max_tokens: int = Field(
+        0, ge=0, description="tokens of proposed tactics, each text of a state once, before giving up; 0 = no limit"
+    )
     max_depth: int = Field(40, ge=1, description="tactics on a path")
     candidates: int = Field(64, ge=1, description="tactics asked of the policy for a state")
     slice_size: int = Field(8, ge=1, description="tactics tried at a time; a state comes back for the rest")

@@ -40,6 +40,7 @@ class SearchResult:
     nodes: int
     expansions: int
     tactics: int
+    tokens: int
     seconds: float
     refused_proofs: tuple[str, ...] = ()
 
@@ -78,6 +79,7 @@ class Search:
         self.strategy = make_strategy(terms)
         self.graph = Graph(names_matter=self.strategy.splits)
         self.expansions = 0
+        self.tokens = 0
         self._claims = Claims(self.graph, session, judge)
         self._recorder = Recorder(theorem.name, events)
         self._explorer = Explorer(
@@ -122,7 +124,8 @@ class Search:
         if found is None:
             await self._propose(nodes)
             for node in nodes:
-                found = await self._explorer.attempt(node, node.take(self.config.slice_size))
+                size = min(self.config.slice_size, self._tactics_left())
+                found = await self._explorer.attempt(node, node.take(size)) if size else None
                 if found is not None:
                     break
         for node in nodes:
@@ -139,6 +142,7 @@ class Search:
             return
         answers = await self.policy.propose([node.state for node in unseen], self.config.candidates)
         self.expansions += len(unseen)
+        self.tokens += sum(c.num_tokens for candidates in answers for c in candidates)
         for node, candidates in zip(unseen, answers, strict=True):
             node.waiting = [c for c in candidates if math.isfinite(c.logprob_nats)]
             if dropped := len(candidates) - len(node.waiting):
@@ -158,8 +162,16 @@ class Search:
     def _remaining_s(self) -> float:
         return max(0.0, self.config.max_seconds - (self.clock.now_s() - self._began_s))
 
+    def _tactics_left(self) -> int:
+        most = self.config.max_tactics
+        return max(0, most - self._tactics) if most else self.config.slice_size
+
+    @property
+    def _tactics(self) -> int:
+        return self._explorer.tactics + self._claims.tactics
+
     def _halted(self) -> bool:
-        return self._limit() in (SearchStatus.STOPPED, SearchStatus.OUT_OF_TIME)
+        return self._limit() in (SearchStatus.STOPPED, SearchStatus.OUT_OF_TIME, SearchStatus.OUT_OF_TACTICS)
 
     def _limit(self) -> SearchStatus | None:
         """The limit that has been reached, if any."""
@@ -169,11 +181,15 @@ class Search:
             return SearchStatus.OUT_OF_TIME
         if self.expansions >= self.config.max_nodes:
             return SearchStatus.OUT_OF_NODES
+        if not self._tactics_left():
+            return SearchStatus.OUT_OF_TACTICS
+        if self.config.max_tokens and self.tokens >= self.config.max_tokens:
+            return SearchStatus.OUT_OF_TOKENS
         return None
 
     def _finish(self, status: SearchStatus, found: Accepted | None) -> SearchResult:
         seconds = self.clock.now_s() - self._began_s
-        nodes, tactics = len(self.graph.nodes), self._explorer.tactics + self._claims.tactics
+        nodes, tactics = len(self.graph.nodes), self._tactics
         self._recorder.ended(status, nodes=nodes, expansions=self.expansions, tactics=tactics, seconds=seconds)
         return SearchResult(
             status=status,
@@ -182,6 +198,7 @@ class Search:
             nodes=nodes,
             expansions=self.expansions,
             tactics=tactics,
+            tokens=self.tokens,
             seconds=seconds,
             refused_proofs=tuple(self._claims.refused),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from burnqed.train.line_charts import short
+from burnqed.report.lines import short
 
 Fact = tuple[str, str]
 

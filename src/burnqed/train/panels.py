@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from burnqed.train.line_charts import Line, Style, colours
+from burnqed.report.lines import Line, Style, colours
 
 Series = Mapping[str, tuple[list[int], list[float]]]
 """Steps and values by name; every name has at least one value."""

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from burnqed.core.errors import RunError
-from burnqed.data.report_charts import bars
-from burnqed.data.report_page import card as framed
-from burnqed.data.report_page import document, table, tile
+from burnqed.report.bars import bars
+from burnqed.report.lines import STYLE, level, line_chart, short
+from burnqed.report.page import card as framed
+from burnqed.report.page import document, table, tile
 from burnqed.train.card_facts import encoder_facts, facts
 from burnqed.train.checkpoint import latest_state
 from burnqed.train.journal import read_journal, read_red_lines
-from burnqed.train.line_charts import STYLE, level, line_chart, short
 from burnqed.train.panels import Filled, Series, filled
 from burnqed.trajectory.files import write_text
 

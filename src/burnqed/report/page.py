@@ -9,7 +9,7 @@ from importlib.resources import files
 
 def document(title: str, body: str, *, style: str = "") -> str:
     """A whole page around ``body``, which is HTML; ``style`` is added to the style sheet that all reports share."""
-    shared = files("burnqed.data").joinpath("report.css").read_text(encoding="utf-8")
+    shared = files("burnqed.report").joinpath("report.css").read_text(encoding="utf-8")
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'

@@ -1,0 +1,1 @@
+"""Expert iteration: search, label, train, evaluate, and again."""
