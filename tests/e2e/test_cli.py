@@ -153,7 +153,7 @@ def test_an_object_of_json_output_has_the_documented_fields(batch):
         types = {key: type(value) for key, value in row.items() if key != "proof"}
         assert types == {
             "name": str, "status": str, "nodes": int, "seconds": float, "axioms": list, "reason": str,
-            "tactics": int, "source": str, "digest": str,
+            "tactics": int, "tokens": int, "ended": str, "spent_s": dict, "source": str, "digest": str,
         }  # fmt: skip
         assert isinstance(row["proof"], str) == (row["status"] == "proved")
         assert set(row["axioms"]) <= {"propext", "Classical.choice", "Quot.sound"}

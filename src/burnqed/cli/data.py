@@ -9,6 +9,7 @@ from burnqed.cli.data_clean import clean
 from burnqed.cli.data_fetch import fetch, sets
 from burnqed.cli.data_generate import generate
 from burnqed.cli.data_harvest import harvest
+from burnqed.cli.data_labels import labels
 from burnqed.cli.data_restate import restate
 from burnqed.cli.data_rows import pairs, rows
 from burnqed.cli.data_stats import stats
@@ -27,4 +28,5 @@ app.command("trace")(trace)
 app.command("generate")(generate)
 app.command("rows")(rows)
 app.command("pairs")(pairs)
+app.command("labels")(labels)
 app.command("stats")(stats)

@@ -92,7 +92,7 @@ def rows(
         config,
         filters=FilterConfig(max_step_chars=max_step_chars),
         guard=watch,
-        splits=_splits(assigned, known),
+        splits=splits_given(assigned, known),
         manifest=manifest,
         scripts=scripts_of(known),
     )
@@ -128,6 +128,12 @@ def pairs(
         bool,
         typer.Option("--unproved", help="Let states that were only never proved be negatives too; a weaker claim."),
     ] = False,
+    unproved_visits: Annotated[
+        int,
+        typer.Option(
+            min=0, help="With --unproved: only where at least so many tactics were tried, on the state and below it."
+        ),
+    ] = _PAIRS.unproved_visits,
     seed: Annotated[int, typer.Option(min=0, help="Which ones are taken where there are more.")] = _PAIRS.seed,
 ) -> None:
     """Make pairs of a state that was proved and one that was refuted, from the searches of runs.
@@ -142,8 +148,17 @@ def pairs(
       burnqed data pairs runs/core runs/false --refuted data/generated/refuted.jsonl --benchmarks minif2f.jsonl
 
     """
+    if unproved_visits and not unproved:
+        raise BadInput("--unproved-visits says which unproved states are negatives; give --unproved with it")
     config = _checked(
-        PairConfig, hard=hard, medium=medium, easy=easy, exhausted=exhausted, unproved=unproved, seed=seed
+        PairConfig,
+        hard=hard,
+        medium=medium,
+        easy=easy,
+        exhausted=exhausted,
+        unproved=unproved,
+        unproved_visits=unproved_visits,
+        seed=seed,
     )
     manifest = Manifest(step="pairs", command=f"burnqed {shlex.join(sys.argv[1:])}")
     known = read_theorems(theorems or [], manifest)
@@ -152,13 +167,13 @@ def pairs(
     searches = read_searches(runs, manifest, refuted=names, false_states=states)
     if not searches:
         raise BadInput(f"there is no finished search in {', '.join(map(str, runs))}: {manifest.told()}")
-    splits = _splits(assigned, known)
+    splits = splits_given(assigned, known)
     provable = read_proved(proved or [], manifest)
     write_pairs(out, searches, config, guard=watch, splits=splits, manifest=manifest, proved=provable)
     _tell(out, manifest)
 
 
-def _splits(path: Path | None, theorems: Sequence[TheoremRecord]) -> Splits:
+def splits_given(path: Path | None, theorems: Sequence[TheoremRecord]) -> Splits:
     """Where theorems belong: as decided before, the new ones by clusters of near-duplicates; kept in the file if there is one."""
     before = read_assignment(path) if path is not None else None
     if not theorems:
