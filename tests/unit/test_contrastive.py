@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from burnqed.assemble.sources import load_config
+from burnqed.cli.main import app
 from burnqed.core.errors import BadInput
 from burnqed.core.theorem import Theorem
 from burnqed.data.contrastive import BOTH, ELSEWHERE, UNKNOWN, ContrastivePair, PairConfig, PairMaker
@@ -516,6 +518,32 @@ def test_a_theorem_belongs_where_its_record_says_then_where_it_was_put_then_wher
     assert splits.of("b", own="lean_workbook") == "valid"
     assert splits.of("c") in ("train", "valid", "test")
     assert splits.of("c") == Splits().of("c")
+
+
+def test_an_unproved_negative_can_be_asked_to_have_been_searched():
+    """c was tried twice, and so was d below it: the visits of c are four."""
+    search = label(graph("a-b b-end a-c c-d", cut="cdd"))
+    wanted = {"hard": 0, "medium": 9, "easy": 0, "unproved": True}
+
+    def negatives(**config: int) -> set[str]:
+        return {p.negative for p in pairs(search, **wanted, **config)[0] if p.positive == "⊢ a"}
+
+    assert negatives() == {"⊢ c", "⊢ d"}
+    assert negatives(unproved_visits=2) == {"⊢ c", "⊢ d"}
+    assert negatives(unproved_visits=3) == {"⊢ c"}
+    assert negatives(unproved_visits=5) == set()
+
+
+def test_an_exhausted_negative_needs_no_visits():
+    search = label(graph("a-b b-end a-c", spent="c"))
+    assert {p.why for p in pairs(search, unproved=True, unproved_visits=99)[0]} == {"exhausted"}
+
+
+def test_a_number_of_visits_without_unproved_states_is_refused(tmp_path):
+    arguments = ["data", "pairs", str(tmp_path), "--benchmarks", str(tmp_path), "--unproved-visits", "8"]
+    outcome = CliRunner().invoke(app, arguments)
+    assert isinstance(outcome.exception, BadInput)
+    assert "give --unproved with it" in str(outcome.exception)
 
 
 def test_a_pair_says_how_likely_the_policy_found_the_ways_to_both():

@@ -83,3 +83,27 @@ async def test_the_command_says_when_there_are_too_few_and_prints_what_it_fits(t
     assert found["log_loss"] < found["base_log_loss"]
     outcome = CliRunner().invoke(app, ["calibrate", str(tmp_path / "many")])
     assert "P(proved | energy) = sigmoid(" in outcome.output
+
+
+async def test_the_command_writes_diagrams_and_everything_in_them(tmp_path):
+    await run(tmp_path / "fitted", [f"t{i}" for i in range(40)])
+    await run(tmp_path / "other", [f"u{i}" for i in range(5)])
+    folders, out = [str(tmp_path / "fitted"), "--check", str(tmp_path / "other")], tmp_path / "report"
+    outcome = CliRunner().invoke(app, ["calibrate", *folders])
+    assert "give --out with it" in str(outcome.exception)
+    outcome = CliRunner().invoke(app, ["calibrate", *folders, "--out", str(out)])
+    assert outcome.exit_code == 0, outcome.output
+    assert "calibration.html" in outcome.output.replace("\n", "")
+    kept = json.loads((out / "calibration.json").read_text())
+    assert kept["calibration"]["slope"] > 0
+    assert kept["check"] == [str(tmp_path / "other")]
+    assert kept["shown"]["theorems"] == 5
+    assert set(kept["shown"]["by"]) == {"policy", "value", "both", "base rate"}
+    assert "<svg" in (out / "calibration.html").read_text()
+
+
+async def test_states_know_their_theorem(tmp_path):
+    await run(tmp_path / "run", ["one", "two"])
+    states = scored(tmp_path / "run")
+    assert len(states.names) == len(states.energies)
+    assert set(states.names) == {"one", "two"}

@@ -15,11 +15,15 @@ from burnqed.data.manifest import Manifest
 
 @dataclass
 class ScoredStates:
-    """States that a value scored, as columns. ``proved``: the search that met the state found a proof of it."""
+    """States that a value scored, as columns. ``proved``: the search that met the state found a proof of it.
+
+    ``names`` are those of the theorems that the states belong to, ``theorems`` counts searches.
+    """
 
     policy_terms: list[float] = field(default_factory=list)
     energies: list[float] = field(default_factory=list)
     proved: list[bool] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     theorems: int = 0
 
 
@@ -43,6 +47,7 @@ def scored_states(folders: Sequence[Path], manifest: Manifest) -> ScoredStates:
                     found.policy_terms.append(row["policy_term"] / weight)
                     found.energies.append(row["energy"])
                     found.proved.append(states[row["state"]].label == "proved")
+                    found.names.append(search.graph.theorem)
         if found.theorems == before:
             raise BadInput(f"{folder} holds no finished search; give the folder of a `burnqed prove` run")
     return found

@@ -56,7 +56,7 @@ def fit(policy_terms: Sequence[float], energies: Sequence[float], proved: Sequen
             f"a calibration needs at least {MIN_EACH} states with a proof and {MIN_EACH} without; "
             f"there are {positive} and {total - positive}; search more theorems"
         )
-    intercept, slope = _platt(energy, hit)
+    intercept, slope = platt(energy, hit)
     if slope <= 0:
         raise BadInput(
             f"states with high energy were proved more often (slope {slope:.3f}): the value's polarity is inverted, or it "
@@ -76,7 +76,7 @@ def fit(policy_terms: Sequence[float], energies: Sequence[float], proved: Sequen
     )
 
 
-def _platt(energy: Numbers, hit: Numbers) -> tuple[float, float]:
+def platt(energy: Numbers, hit: Numbers) -> tuple[float, float]:
     """Intercept and slope by maximum likelihood with Platt's softened targets, (n₊+1)/(n₊+2) and 1/(n₋+2)."""
     positive, negative = hit.sum(), len(hit) - hit.sum()
     target = np.where(hit > 0, (positive + 1) / (positive + 2), 1 / (negative + 2))
