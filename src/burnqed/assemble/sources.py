@@ -75,11 +75,16 @@ def load_settings(
         raise BadInput(_sentence(error, settings)) from None
 
 
-def as_toml(config: BaseModel) -> str:
-    """The configuration as a TOML file, every key with its description; what it prints can be read back."""
-    lines = ["# Every setting of burnqed, with its value. Keep what you change; the rest has these defaults."]
+def as_toml(config: BaseModel, *, only_set: bool = False) -> str:
+    """The configuration as a TOML file, every key with its description; what it prints can be read back.
+
+    With ``only_set`` the keys that nobody set are comments, so that reading it back leaves them to be decided elsewhere.
+    """
+    rest = "Remove the # before a setting that you change, and before its section." if only_set else "Keep what you change."
+    lines = [f"# Every setting, with its value. {rest} The rest has these defaults."]
     for section, name in _sections(config, ()):
-        lines += ["", f"[{'.'.join(name)}]"] if name else []
+        active = {key for key in section.model_fields_set if not isinstance(getattr(section, key), BaseModel)}
+        lines += ["", f"{'#' if only_set and not active else ''}[{'.'.join(name)}]"] if name else []
         for key, info in type(section).model_fields.items():
             value = getattr(section, key)
             if isinstance(value, BaseModel):
@@ -88,7 +93,7 @@ def as_toml(config: BaseModel) -> str:
             if value is None or isinstance(value, SecretStr):
                 lines.append(f"# {key} = {'(not set)' if not value else '(not shown)'}")
             else:
-                lines.append(f"{key} = {_toml_value(value)}")
+                lines.append(f"{'#' if only_set and key not in active else ''}{key} = {_toml_value(value)}")
     return "\n".join(lines) + "\n"
 
 

@@ -6,7 +6,8 @@ import sys
 
 import typer
 
-from burnqed.cli import calibrate, config, data, embed, lean, models, prove, serve, train, verify
+from burnqed.cli import calibrate, compare, config, data, embed, iterate, lean, models, prove, serve, train, verify
+from burnqed.cli import eval as evaluate
 from burnqed.core.errors import BurnqedError
 
 app = typer.Typer(
@@ -20,12 +21,15 @@ app = typer.Typer(
 app.command("prove")(prove.prove)
 app.command("verify")(verify.verify)
 app.command("calibrate")(calibrate.calibrate)
+app.command("eval")(evaluate.evaluation)
+app.command("compare")(compare.compare)
 app.command("config")(config.config)
 app.add_typer(lean.app, name="lean")
 app.add_typer(data.app, name="data")
 app.command("embed")(embed.embed)
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
+app.add_typer(iterate.app, name="iterate")
 app.add_typer(serve.app, name="serve")
 
 

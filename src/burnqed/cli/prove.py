@@ -16,23 +16,35 @@ import typer
 
 from burnqed import __version__
 from burnqed.assemble.native_side import NativeSide
-from burnqed.assemble.shorthand import POLICY_FORMS, VALUE_FORMS, policy_settings, value_settings
 from burnqed.assemble.sources import load_config
 from burnqed.cli.install_bar import ensure_lean
 from burnqed.cli.proving import Outcome, ProofRun, fill_file, prove_entries
+from burnqed.cli.search_options import (
+    Assignments,
+    ConfigFile,
+    Menu,
+    MixMenu,
+    Nodes,
+    Pantograph,
+    Policy,
+    Project,
+    PromptFormat,
+    Samples,
+    Seconds,
+    Strategy,
+    Value,
+    Workers,
+    search_flags,
+)
 from burnqed.core.errors import BadInput
 from burnqed.lean.config import native_lean_config
 from burnqed.lean.embedded.programs import COMPLETE, PROVER
 from burnqed.policy.menu import load_menu
-from burnqed.prompts.formats import FORMATS
 from burnqed.run.fill import FilledFile
 from burnqed.run.folder import RunFolder
 from burnqed.run.result import exit_status
-from burnqed.search.config import SearchConfig
 from burnqed.theorems.read import Entry, in_style_of, read_file_text, read_input
 from burnqed.trajectory.files import write_text
-
-_DEFAULT = SearchConfig()
 
 
 def prove(
@@ -43,57 +55,27 @@ def prove(
             help="A statement, a .lean file with `sorry` in it, or a .jsonl file (`name`, `statement`).",
         ),
     ],
-    seconds: Annotated[
-        float | None,
-        typer.Option(min=0.1, help="Wall time for each theorem.", show_default=f"{_DEFAULT.max_seconds:g}"),
-    ] = None,
-    nodes: Annotated[
-        int | None, typer.Option(min=1, help="States to expand for each theorem.", show_default=str(_DEFAULT.max_nodes))
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=0, help="Lean processes at once; 0 = ¾ of the cores, as memory allows.", show_default="0"),
-    ] = None,
+    seconds: Seconds = None,
+    nodes: Nodes = None,
+    workers: Workers = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.", show_default="0")] = None,
-    policy: Annotated[
-        str | None, typer.Option(help=f"Who proposes tactics: {POLICY_FORMS}.", show_default="menu")
-    ] = None,
-    prompt_format: Annotated[
-        str | None,
-        typer.Option(
-            help=f"How states are put to a model: {', '.join(FORMATS)}.", show_default="markers, if it has them"
-        ),
-    ] = None,
-    samples: Annotated[
-        int | None, typer.Option(min=1, help="Completions that a model draws for a state.", show_default="16")
-    ] = None,
-    mix_menu: Annotated[
-        float | None,
-        typer.Option(min=0.0, max=0.99, help="Share of the menu's candidates beside a model's.", show_default="0"),
-    ] = None,
-    value: Annotated[str | None, typer.Option(help=f"Who judges states: {VALUE_FORMS}.", show_default="size")] = None,
-    strategy: Annotated[
-        str | None, typer.Option(help="best-first, puct or and-or.", show_default=_DEFAULT.strategy)
-    ] = None,
-    menu: Annotated[Path | None, typer.Option(help="A tactic menu of your own instead of the built-in one.")] = None,
-    config_file: Annotated[
-        Path | None, typer.Option("--config", help="A TOML file with settings; `burnqed config` prints them all.")
-    ] = None,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as search.max_depth=20.")
-    ] = None,
+    policy: Policy = None,
+    prompt_format: PromptFormat = None,
+    samples: Samples = None,
+    mix_menu: MixMenu = None,
+    value: Value = None,
+    strategy: Strategy = None,
+    menu: Menu = None,
+    config_file: ConfigFile = None,
+    assignments: Assignments = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/DATE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     write: Annotated[
         bool,
         typer.Option("--write", help="Put the proofs into the .lean file itself; else a copy is in the run folder."),
     ] = False,
-    project: Annotated[
-        Path | None, typer.Option(help="A Lake project: prove with its Lean and its modules (docs/native.md).")
-    ] = None,
-    pantograph: Annotated[
-        Path | None, typer.Option(help="Pantograph's executable for it; looked for when left out.")
-    ] = None,
+    project: Project = None,
+    pantograph: Pantograph = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a theorem as it ends, nothing else.")
     ] = False,
@@ -125,25 +107,20 @@ def prove(
         raise BadInput("--resume needs --out with the folder of the run to go on with")
     if write and text is None:
         raise BadInput("--write needs a .lean file whose sorries are to be filled")
-    flags = {
-        "search.max_seconds": seconds,
-        "search.max_nodes": nodes,
-        "search.seed": seed,
-        "search.strategy": strategy,
-        "lean.workers": workers,
-        "policy.menu": menu,
-        "policy.menu_share": mix_menu,
-        "policy.prompt_format": prompt_format,
-        "policy.sampling.samples": samples,
-        **(policy_settings(policy) if policy else {}),
-        **(value_settings(value) if value else {}),
-    }
-    config = load_config(
-        file=config_file,
-        environment=os.environ,
-        flags={key: given for key, given in flags.items() if given is not None},
-        assignments=assignments or (),
+    flags = search_flags(
+        seconds=seconds,
+        nodes=nodes,
+        workers=workers,
+        policy=policy,
+        prompt_format=prompt_format,
+        samples=samples,
+        mix_menu=mix_menu,
+        value=value,
+        strategy=strategy,
+        menu=menu,
+        search__seed=seed,
     )
+    config = load_config(file=config_file, environment=os.environ, flags=flags, assignments=assignments or ())
     rules = load_menu(config.policy.menu)
     path = out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     settings: dict[str, Any] = {"burnqed": __version__, "input": what, "config": config.model_dump(mode="json")}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from burnqed.assemble.lean_side import LeanSide, open_lean
 from burnqed.assemble.parts import Parts, open_parts
 from burnqed.assemble.prover import make_prover
 from burnqed.cli.screen import ProveScreen
+from burnqed.cli.stopping import cancelled_by_ctrl_c
 from burnqed.core.errors import StatementRejected
 from burnqed.core.files import Hole
 from burnqed.core.ports import Gate
@@ -112,7 +112,7 @@ async def _search(
     try:
         with screen:
             task = asyncio.ensure_future(work())
-            with _cancelled_by_ctrl_c(task), contextlib.suppress(asyncio.CancelledError):
+            with cancelled_by_ctrl_c(task), contextlib.suppress(asyncio.CancelledError):
                 await task
     finally:
         folder.tell_troubles(parts.tally)
@@ -125,17 +125,3 @@ def _menu(rules: Sequence[Rule], text: str | None) -> MenuPolicy:
     """The menu; for a file, with the names that it declares."""
     definitions, lemmas = declared(text) if text is not None else ([], [])
     return MenuPolicy(rules, definitions=definitions, lemmas=lemmas[-_LEMMAS:])
-
-
-@contextlib.contextmanager
-def _cancelled_by_ctrl_c(task: asyncio.Future[Any]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM cancel the task, so that everything is closed in order."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for s in signals:
-        loop.add_signal_handler(s, task.cancel)
-    try:
-        yield
-    finally:
-        for s in signals:
-            loop.remove_signal_handler(s)

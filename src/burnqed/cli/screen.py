@@ -35,7 +35,7 @@ class _Running:
 class ProveScreen:
     """An EventSink that draws: a bar over theorems, and a line for every search under way. A context manager."""
 
-    def __init__(self, total: int, *, enabled: bool) -> None:
+    def __init__(self, total: int, *, enabled: bool, what: str = "theorems") -> None:
         self._console = Console(stderr=True)
         self._running: dict[str, _Running] = {}
         columns = (
@@ -46,7 +46,7 @@ class ProveScreen:
             TextColumn("{task.fields[note]}"),
         )
         self._bar = Progress(*columns, console=self._console)
-        self._task = self._bar.add_task("theorems", total=total, note="starting Lean")
+        self._task = self._bar.add_task(what, total=total, note="starting Lean")
         self._proved = 0
         self._live = (
             Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)

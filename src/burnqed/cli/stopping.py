@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -24,3 +26,17 @@ def stopping() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def cancelled_by_ctrl_c(task: asyncio.Future[Any]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM cancel the task, so that everything is closed in order."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for s in signals:
+        loop.add_signal_handler(s, task.cancel)
+    try:
+        yield
+    finally:
+        for s in signals:
+            loop.remove_signal_handler(s)

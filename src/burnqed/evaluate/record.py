@@ -1,7 +1,8 @@
 """An evaluation on disk: what was asked (``eval.json``), a run folder for each arm and seed, what the encoder is worth.
 
     FOLDER/eval.json             EvalSpec
-    FOLDER/ARM/seed_K/           the folder of a run (see run/folder.py)
+    FOLDER/ARM/seed_K/           the folder of a run (see run/folder.py), or with shards
+    FOLDER/ARM/seed_K/shard_I_of_N/
     FOLDER/encoder.json          EncoderFigures, if they were asked for
 
 An *arm* is the system with one value: ``own`` is the system's own, ``none`` the policy alone, ``size``, ``goals`` and ``length``
@@ -40,7 +41,8 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
     """What was to be proved. ``path`` and ``sha256`` are those of the file that it was read from.
 
     ``revision`` is a hash of all names and digests: two evaluations with the same one were about the same theorems, wherever
-    the file lay. ``licence`` and ``origin`` are what its set says of itself.
+    the file lay. ``licence`` and ``origin`` are what its set says of itself. ``notes`` say what a reader should know of it, such
+    as rows that are flagged as bad; ``skipped`` are rows that could not be read and that somebody decided to leave out.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
     theorems: tuple[Item, ...]
     origin: str = ""
     licence: str = ""
+    notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +155,22 @@ def run_path(folder: Path, arm: str, seed: int) -> Path:
     return folder / arm / f"seed_{seed}"
 
 
+def run_paths(folder: Path, arm: str, seed: int) -> list[Path]:
+    """The run folders of an arm and seed that are there: the usual one, and those of shards that processes of their own did."""
+    own = run_path(folder, arm, seed)
+    return [path for path in (own, *sorted(own.glob("shard_*"))) if path.is_dir()]
+
+
+def results_of(folder: Path, arm: str, seed: int) -> dict[str, TheoremResult]:
+    """What is on record of an arm and seed, by name, whichever process did it; an error only where nothing else is known."""
+    found: dict[str, TheoremResult] = {}
+    for path in run_paths(folder, arm, seed):
+        for name, result in RunFolder(path).last_results().items():
+            if name not in found or found[name].status == "error":
+                found[name] = result
+    return found
+
+
 def write_spec(folder: Path, spec: EvalSpec) -> None:
     """Write ``eval.json``, whole."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -185,7 +205,7 @@ def read_evaluation(folder: Path, *, complete: bool = True) -> Evaluation:
     results: dict[str, dict[int, dict[str, TheoremResult]]] = {}
     for arm in spec.arms:
         for seed in spec.seeds:
-            by_name = RunFolder(run_path(folder, arm, seed)).last_results()
+            by_name = results_of(folder, arm, seed)
             for name, result in by_name.items():
                 if digests.get(name) != result.digest:
                     raise BadInput(

@@ -137,12 +137,15 @@ def load_trained(folder: Path) -> tuple[GoalConditionedEnergyHead, EncoderCard, 
     return head, card, calibration
 
 
-def store_calibration(folder: Path, calibration: Calibration) -> None:
-    """Put a calibration into a head's folder, in place of the one that was there. Raises ModelMismatch for a damaged head."""
+def store_calibration(folder: Path, calibration: Calibration | None) -> None:
+    """Put a calibration into a head's folder, in place of the one that was there; None takes it out.
+
+    Raises ModelMismatch for a damaged head.
+    """
     load_trained(folder)
     about = folder / ABOUT
     described = json.loads(about.read_text(encoding="utf-8"))
-    described["calibration"] = asdict(calibration)
+    described["calibration"] = asdict(calibration) if calibration else None
     part = about.with_name(f".{ABOUT}.{os.getpid()}.part")
     part.write_text(_as_json(described), encoding="utf-8")
     part.replace(about)

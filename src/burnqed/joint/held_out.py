@@ -35,7 +35,7 @@ class HeldOut:
         drawn = table.sampler.draw_many(chosen, config.negatives, step=0)
         self.groups = [groups[i] for i in chosen]
         candidates = table.sampler.candidates
-        self._negatives = [[candidates[i] for i in row] for row in drawn]
+        self.negatives = [[candidates[i] for i in row] for row in drawn]
         self._batches = [
             table.of(chosen[at : at + _BATCH], drawn[at : at + _BATCH]) for at in range(0, len(chosen), _BATCH)
         ]
@@ -62,13 +62,13 @@ class HeldOut:
 
     def baselines(self) -> dict[str, dict[str, float]]:
         """What energies that need no learning tell apart of the same groups and negatives, by their names."""
-        rows = list(zip(self.groups, self._negatives, strict=True))
+        rows = list(zip(self.groups, self.negatives, strict=True))
         found = baselines(
             [[g.positive, *(n.state for n in negatives)] for g, negatives in rows],
             depths=[[g.depth, *(n.depth for n in negatives)] for g, negatives in rows],
             logprobs_nats=logprobs_of(
                 [g.logprob_nats for g in self.groups],
-                [[n.logprob_nats for n in negatives] for negatives in self._negatives],
+                [[n.logprob_nats for n in negatives] for negatives in self.negatives],
             ),
         )
         return {name: flatten(ebm=metrics) for name, metrics in found.items()}

@@ -1,0 +1,217 @@
+"""The first step: rounds of searches over the theorems that the matchmaker chooses."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from burnqed.assemble.config import RunConfig
+from burnqed.core.errors import CanaryProved, RunError
+from burnqed.core.seeding import child_seed
+from burnqed.core.theorem import Theorem
+from burnqed.data.labels_reading import recorded_searches
+from burnqed.data.manifest import Manifest
+from burnqed.iterate.context import Context
+from burnqed.iterate.digests import of_input, of_run, of_settings
+from burnqed.iterate.matchmaker import Assignment, Attempt, assign_attempts
+from burnqed.iterate.place import Place
+from burnqed.iterate.pool import load_pool, read_theorem_records
+from burnqed.iterate.promise import promise
+from burnqed.iterate.recipe import AttemptConfig
+from burnqed.iterate.searching import OpenLean, opened, search
+from burnqed.iterate.step import Told
+from burnqed.iterate.systems import head_of, model_inputs, with_models
+from burnqed.run.result import TheoremResult
+from burnqed.search.config import SearchConfig
+from burnqed.trajectory.files import whole_lines, write_text
+
+NEGATED, REFUTED = "_negated", "refuted"
+
+
+class SearchStep:
+    """Rounds: ``search/round_I`` has the theorems, ``search/round_I_negated`` their negations, ``search/refuted`` false ones."""
+
+    name = "search"
+
+    def folders(self, place: Place) -> Sequence[Path]:
+        """What the step writes."""
+        return (place.searches,)
+
+    def inputs(self, context: Context) -> dict[str, str]:
+        """Theorems, how they are searched, by which models, and what became of them before."""
+        recipe = context.recipe
+        found = {
+            f"theorems {path}": of_input(path, key="theorems.files" if path in recipe.theorems.files else "refuted")
+            for path in (*recipe.theorems.files, *recipe.theorems.refuted)
+        }
+        config = searching_config(context)
+        deciding = config.model_dump(mode="json", exclude={"lean": {"workers"}, "policy": {"model"}, "value": {"head"}})
+        found["settings"] = of_settings(deciding, recipe.search, recipe.matchmaker, recipe.seed)
+        found["before"] = of_settings([msgspec.to_builtins(a) for a in history(context.place.previous)])
+        return found | model_inputs(config)
+
+    def run(self, context: Context) -> Told:
+        """Search, round by round; each round knows what became of those before."""
+        place = context.place
+        pool = load_pool(context.recipe.theorems.files, assignment=place.splits)
+        if not pool.of("train"):
+            raise RunError("none of the theorems is in the split train, so there is nothing to learn from; give more")
+        searched = pool.searched
+        negations = {name: no for name, no in pool.negations.items() if name in searched}
+        return asyncio.run(_Rounds(context, searched, negations).run())
+
+    def outputs(self, context: Context) -> dict[str, str]:
+        """Of each run what was found."""
+        return {run.name: of_run(run) for run in runs(context.place)}
+
+
+def runs(place: Place) -> list[Path]:
+    """The run folders of an iteration's searches, those of negations and of false statements among them."""
+    return sorted(p.parent for p in place.searches.glob("*/run.json"))
+
+
+def history(place: Place | None) -> list[Attempt]:
+    """What became of every search up to and with this iteration, in the order of time. Raises RunError for a damaged record."""
+    found: list[Attempt] = []
+    for one in place.chain if place is not None else ():
+        for number, line in enumerate(whole_lines(one.history), start=1):
+            try:
+                found.append(msgspec.json.decode(line, type=Attempt))
+            except msgspec.DecodeError as error:
+                raise RunError(f"{one.history}:{number} is damaged: {error}") from error
+    return found
+
+
+def refuted_names(place: Place) -> set[str]:
+    """Theorems whose negation was proved, up to and with this iteration."""
+    return {a.theorem for a in history(place) if a.negated and a.proved}
+
+
+def searching_config(context: Context) -> RunConfig:
+    """How this iteration searches: with the models of the one before, if there are any and the recipe does not say otherwise."""
+    recipe, before = context.recipe, context.place.previous
+    model = before.model_of() if before is not None and recipe.search.models == "previous" else None
+    if model is None or before is None:
+        return recipe.prove
+    head = head_of(before, recipe.search.value) if recipe.search.value != "configured" else None
+    return with_models(recipe.prove, model, head)
+
+
+def split_of_false_ones(context: Context) -> list[Theorem]:
+    """The share of the false statements that is searched, the same for the same seed."""
+    recipe = context.recipe
+    records = read_theorem_records(recipe.theorems.refuted)
+    wanted = round(len(records) * recipe.search.refuted_share)
+    drawn = random.Random(child_seed(recipe.seed, "refuted")).sample(range(len(records)), wanted)
+    return [records[i].theorem for i in sorted(drawn)]
+
+
+@dataclass
+class _Rounds:
+    """All rounds of one iteration over one Lean."""
+
+    context: Context
+    theorems: dict[str, Theorem]
+    negations: dict[str, Theorem]
+    attempts: list[Attempt] = field(default_factory=list)
+
+    async def run(self) -> Told:
+        context, place = self.context, self.context.place
+        config = searching_config(context)
+        everything = [*self.theorems.values(), *self.negations.values()]
+        async with opened(context, everything) as lean:
+            for number, attempt in enumerate(context.recipe.search.attempts):
+                await self._round(lean, number, attempt, config)
+                text = "".join(f"{msgspec.json.encode(a).decode()}\n" for a in self.attempts)
+                write_text(place.history, text)
+            if context.recipe.theorems.refuted and (false := split_of_false_ones(context)):
+                results = await search(context, lean, false, config, place.searches / REFUTED, what="false statements")
+                _alarm_if_proved(results)
+        mine = [a for a in self.attempts if not a.negated]
+        return {
+            "searches": len(self.attempts),
+            "theorems": len({a.theorem for a in mine}),
+            "proved": len({a.theorem for a in mine if a.proved}),
+            "negations proved": len({a.theorem for a in self.attempts if a.negated and a.proved}),
+        }
+
+    async def _round(self, lean: OpenLean, number: int, attempt: AttemptConfig, config: RunConfig) -> None:
+        context = self.context
+        past = [*history(context.place.previous), *self.attempts]
+        seed = child_seed(context.recipe.seed, "round", context.place.number, number)
+        chosen = assign_attempts(
+            list(self.theorems), past, context.recipe.matchmaker, seed=seed, negatable=self.negations.keys()
+        )
+        config = _for_round(config, attempt)
+        name = f"round_{number}"
+        await self._searches(lean, [a for a in chosen if not a.negated], config, name)
+        await self._searches(lean, [a for a in chosen if a.negated], config, name + NEGATED)
+
+    async def _searches(self, lean: OpenLean, chosen: list[Assignment], config: RunConfig, name: str) -> None:
+        if not chosen:
+            return
+        context, place = self.context, self.context.place
+        forms = [(self.negations if a.negated else self.theorems)[a.theorem] for a in chosen]
+        budgets = {form.name: _times(config.search, a.budget_factor) for form, a in zip(forms, chosen, strict=True)}
+        told = f"{name.replace('_', ' ')}, {place.folder.name}"
+        results = await search(context, lean, forms, config, place.searches / name, what=told, own_config=budgets)
+        nearness = promises(place.searches / name)
+        for assignment, result in zip(chosen, results, strict=True):
+            self.attempts.append(
+                Attempt(
+                    theorem=assignment.theorem,
+                    digest=self.theorems[assignment.theorem].digest,
+                    negated=assignment.negated,
+                    proved=result.status == "proved",
+                    error=result.status == "error",
+                    nodes=result.nodes,
+                    tactics=result.tactics,
+                    budget_factor=assignment.budget_factor,
+                    promise=nearness.get(result.name) if result.status == "not_proved" else None,
+                    iteration=place.number,
+                    ended=result.ended,
+                )
+            )
+
+
+def _alarm_if_proved(results: Sequence[TheoremResult]) -> None:
+    """Raise CanaryProved when a statement that is known to be false was proved."""
+    if proved := [r.name for r in results if r.status == "proved"]:
+        raise CanaryProved(
+            f"{proved[0]} is in a file of refuted statements and was proved: either the file is wrong or Lean is; "
+            "nothing of this iteration may stand until it is known which"
+        )
+
+
+def promises(folder: Path) -> dict[str, float]:
+    """How near each search of a run without a proof came to one, where that can be said."""
+    found = {}
+    for searched in recorded_searches(folder, Manifest(step="promise")):
+        if not searched.graph.proved and (near := promise(searched.nodes)) is not None:
+            found[searched.graph.theorem] = near
+    return found
+
+
+def _for_round(config: RunConfig, attempt: AttemptConfig) -> RunConfig:
+    sampling = config.policy.sampling.model_copy(update={"temperature": attempt.temperature})
+    policy = config.policy.model_copy(update={"sampling": sampling})
+    return config.model_copy(
+        update={"policy": policy, "search": config.search.model_copy(update={"seed": attempt.seed})}
+    )
+
+
+def _times(config: SearchConfig, factor: float) -> SearchConfig:
+    """A larger budget: in nodes, seconds, tactics and tokens alike."""
+    return config.model_copy(
+        update={
+            "max_nodes": round(config.max_nodes * factor),
+            "max_seconds": config.max_seconds * factor,
+            "max_tactics": round(config.max_tactics * factor),
+            "max_tokens": round(config.max_tokens * factor),
+        }
+    )
