@@ -1,7 +1,7 @@
 """What `burnqed eval` costs beyond Lean: miniF2F's valid problems in core Lean, by menu, on several Lean processes.
 
-By the searches' own stopwatches: which share of their seconds was not spent waiting for Lean or the gate. By the processes: in which
-share of their time no theorem was searched on them; that is their start, the gate's, and the end, when not all have work left.
+By the searches' own stopwatches: which share of their seconds was not spent waiting for Lean or the gate. By the processes: in
+which share of their time no theorem was searched on them; that is their start, and the end, when not all have work left.
 """
 
 from __future__ import annotations

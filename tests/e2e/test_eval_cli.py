@@ -200,6 +200,7 @@ def test_what_cannot_be_evaluated_is_one_sentence_before_lean_is_started(tmp_pat
         ((file, *out, "--shard", "3/2"), "--shard 3/2"),
         ((file, *out, "--preset", "A"), "--preset and --iterations belong together"),
         ((file, *out, "--preset", "C", "--iterations", tmp_path), "and there is no"),
+        ((file, *out, "--preset", "C", "--iterations", tmp_path, "--policy", "menu"), "leave --policy and --value out"),
         ((file, *out, "--unfold"), "--unfold belongs to --kind"),
         ((file, *out, "--pairs", file), "the policy is menu"),
         ((file, *out, "--set", "search.max_node=3"), "unknown key search.max_node"),

@@ -200,6 +200,13 @@ def test_a_fetched_set_goes_by_its_name_and_one_that_was_not_fetched_says_so(tmp
         load_benchmark("minif3f", fetched=tmp_path)
 
 
+def test_a_row_that_an_earlier_step_renamed_is_no_second_one(tmp_path):
+    record = {"name": "a~2", "statement": "theorem a : 1 = 1", "imports": ["Init"], "flags": ["renamed"]}
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps([record]))
+    assert names(load_benchmark(str(path))[1]) == ["a~2"]
+
+
 def test_a_folder_of_restated_problems_asks_which_kind(tmp_path):
     for kind in ("core", "field"):
         lines(tmp_path / f"{kind}.jsonl", plain("a"))
@@ -241,6 +248,8 @@ def test_flags_of_the_rows_are_told(tmp_path):
     path = tmp_path / "x.json"
     path.write_text(json.dumps([record, record | {"name": "b", "flags": []}]))
     assert load_benchmark(str(path))[0].notes == ("1 flagged known-bad: a",)
+    again = lines(tmp_path / "x.jsonl", plain("b", flags=["odd", "benchmark"]), plain("c", flags=["odd"]), plain("d"))
+    assert load_benchmark(str(again))[0].notes == ("2 flagged odd: b, c",)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmark files are not beside the repository")

@@ -190,13 +190,14 @@ def test_figures_of_the_encoder_and_busy_workers_are_shown(tmp_path):
     write_encoder(
         folder, EncoderFigures(pairs="pairs.jsonl", pairs_sha256="0", encoder="e", figures={"ebm.rank_1": 0.625})
     )
-    note(folder, Session(arm="own", seed=0, workers=2, searches=3, searched_s=10.5, wall_s=6.0))
+    note(folder, Session(arm="own", seed=0, workers=2, searches=3, searched_s=10.5, wall_s=6.0, troubles={"cut": 9}))
     write_reports(folder)
     for name in ("report.html", "report.md"):
         text = (folder / name).read_text()
         assert "ebm.rank_1" in text
         assert "0.625" in text
         assert "88 % of 6 s" in text
+        assert "cut: 9" in text
 
 
 def test_the_same_files_give_the_same_report(tmp_path):

@@ -233,6 +233,8 @@ async def test_shards_do_their_own_part_and_are_read_as_one(tmp_path):
     labs = [Lab(), Lab()]
     for number, lab in enumerate(labs, start=1):
         await evaluate(asked(tmp_path, shard=Shard(number, 2)), lab.site)
+        assert asked(tmp_path, shard=Shard(number, 2)).missing() == 0
+        assert asked(tmp_path).missing() == (2 if number == 1 else 0)
     assert [sorted(lab.screens.ended) for lab in labs] == [["t1", "t3", "t5"], ["t2", "t4"]]
     assert read_evaluation(tmp_path).missing == 0
     assert {s.shard for s in read_sessions(tmp_path)} == {"shard_1_of_2", "shard_2_of_2"}
@@ -311,6 +313,7 @@ async def test_troubles_are_told_of_the_arm_in_which_they_came(tmp_path):
     for arm in ("own", "none"):
         troubles = json.loads((run_path(tmp_path, arm, 0) / "troubles.json").read_text())
         assert troubles == {"empty completion": {"count": 5, "example": "x"}}
+    assert [s.troubles for s in read_sessions(tmp_path)] == [{"empty completion": 5}] * 2
 
 
 async def test_parts_are_shown_once_when_the_evaluation_stands(tmp_path):

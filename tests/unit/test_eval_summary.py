@@ -133,14 +133,15 @@ def test_where_the_time_went_is_what_was_waited_for_and_the_rest_is_our_own():
         failed("b", seconds=6.0, spent_s={"lean": 5.0, "value": 0.25}),
     ]
     sessions = [
-        Session(arm="own", seed=0, workers=2, searches=1, searched_s=4.0, wall_s=4.0),
-        Session(arm="own", seed=0, workers=1, searches=1, searched_s=6.0, wall_s=7.0),
+        Session(arm="own", seed=0, workers=2, searches=1, searched_s=4.0, wall_s=4.0, troubles={"cut": 2}),
+        Session(arm="own", seed=0, workers=1, searches=1, searched_s=6.0, wall_s=7.0, troubles={"cut": 1, "lost": 4}),
         Session(arm="none", seed=0, workers=4, searches=1, searched_s=1.0, wall_s=100.0),
     ]
     found = summarize(evaluation(spec, results), sessions).arms["own"]
     assert found.seconds == 10.0
     assert found.spent_s == {"lean": 7.0, "gate": 1.0, "policy": 0.5, "value": 0.25, "own": 1.25}
     assert found.wall_s == 11.0
+    assert found.troubles == {"lost": 4, "cut": 3}
     assert found.busy == pytest.approx(10 / 15)  # two workers for 4 s, one for 7 s
 
 

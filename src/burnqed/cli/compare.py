@@ -22,13 +22,23 @@ if TYPE_CHECKING:
 
 def compare(
     evaluations: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="[LABEL=]FOLDER",
             help="Two or more folders that `burnqed eval --out` made, the earliest system first; a label is the evaluation's "
             "name if you give none.",
         ),
-    ],
+    ] = None,
+    iterations: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of folders: the configurations A, B and C among the evaluations of `burnqed iterate run` in it. A: the "
+            "earlier model with a head on its frozen embeddings, B: the later model with such a head, C: with its joint head."
+        ),
+    ] = None,
+    benchmark: Annotated[str, typer.Option(help="With --iterations: the benchmark's name in the recipes.")] = "",
+    earlier: Annotated[int, typer.Option(min=0, help="With --iterations: the earlier iteration.")] = 0,
+    later: Annotated[int, typer.Option(min=0, help="With --iterations: the later iteration.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for compare.html, compare.md and compare.json.")] = Path(
         "runs/compare"
     ),
@@ -56,6 +66,8 @@ def compare(
 
       burnqed compare A=runs/eval_a B=runs/eval_b C=runs/eval_c --targets seed --out runs/compare_abc
 
+      burnqed compare --iterations iterations --benchmark held_out --out runs/compare_abc
+
       burnqed compare menu=runs/eval_menu model=runs/eval_model --json
 
     """
@@ -68,7 +80,7 @@ def compare(
 
     if targets != "none" and targets not in PLANS:
         raise BadInput(f"--targets {targets}: there are none of that name; say none or {', '.join(PLANS)}")
-    named = _read(evaluations)
+    named = _read(_folders(evaluations or [], iterations, benchmark, earlier, later))
     comparison = compared(named, resamples=resamples, seed=seed)
     planned = asked(comparison, None if targets == "none" else targets)
     title = f"Comparison of {', '.join(named)}"
@@ -78,6 +90,20 @@ def compare(
         return
     _print(tables(comparison, named, planned), verdicts(comparison), Console())
     print(f"report: {page}")
+
+
+def _folders(given: list[str], iterations: Path | None, benchmark: str, earlier: int, later: int) -> list[str]:
+    """What is to be compared, as ``[LABEL=]FOLDER``. Raises BadInput when neither or both ways of saying it were used."""
+    if (iterations is None) == (not given):
+        raise BadInput("give folders of `burnqed eval`, or --iterations FOLDER --benchmark NAME for A, B and C")
+    if iterations is None:
+        return given
+    if not benchmark:
+        raise BadInput("--iterations needs --benchmark, the benchmark's name in the recipes")
+    from burnqed.iterate.comparison import three_folders
+
+    folders = three_folders(iterations, benchmark, earlier=earlier, later=later)
+    return [f"{label}={folder}" for label, folder in folders.items()]
 
 
 def _read(given: Iterable[str]) -> dict[str, Evaluation]:

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from burnqed.assemble.lean_side import LeanSide, open_lean, roots
+from burnqed.assemble.lean_side import LeanSide, open_lean
 from burnqed.assemble.native_side import NativeSide
 from burnqed.assemble.parts import Parts, open_parts
 from burnqed.assemble.sources import load_config
@@ -60,6 +60,7 @@ from burnqed.lean.embedded.programs import PROVER
 from burnqed.lean.embedded.server import spawner
 from burnqed.lean.pool import WorkerPool
 from burnqed.policy.menu import MenuPolicy, load_menu
+from burnqed.run.prove import EMBEDDED_ROOTS
 
 _STATEMENT_TIMEOUT_S = 30.0
 """As in `burnqed data restate`, so that both take the same problems."""
@@ -134,7 +135,7 @@ def evaluation(
     Only proofs that an independent Lean process has accepted count. Every theorem that ended is kept: the same command goes on
     where it was stopped, and more seeds or arms may be asked for. Writes eval.json, summary.json, report.html and report.md.
 
-    Exit status: 0 all searched, 1 some searches are missing, 2 bad input, 130 after Ctrl-C.
+    Exit status: 0 all that was asked is searched, 1 some is not, 2 bad input, 130 after Ctrl-C.
 
     Examples:
       burnqed eval examples/core.jsonl --seconds 20 --out runs/eval_menu
@@ -159,6 +160,8 @@ def evaluation(
         )
     if (preset is None) != (iterations is None):
         raise BadInput("--preset and --iterations belong together: which system, and the folder with iter_0, iter_1, …")
+    if preset is not None and (policy or value):
+        raise BadInput("--preset says who the policy and the value are; leave --policy and --value out")
     if unfold and kind is None:
         raise BadInput("--unfold belongs to --kind core or --kind field")
     flags = search_flags(
@@ -189,17 +192,17 @@ def evaluation(
         raise BadInput("--kind restates problems for the embedded Lean; leave it out with --project")
     if native is not None:
         config = config.model_copy(update={"lean": native_lean_config(config.lean.workers)})
-    lean: LeanSide = native or ensure_lean(programs=[PROVER])
     benchmark, theorems = load_benchmark(
         what,
         split=split,
-        restated=_restating(kind, unfold, lean) if kind and isinstance(lean, EmbeddedLean) else None,
+        restated=_restating(kind, unfold, ensure_lean(programs=[PROVER])) if kind else None,
         limit=limit,
         seed=limit_seed,
         skip_unreadable=skip_unreadable,
         adapt=native.with_imports if native else list,
     )
-    require_reachable(benchmark, theorems, roots(lean))
+    require_reachable(benchmark, theorems, None if native else EMBEDDED_ROOTS)
+    lean: LeanSide = native or ensure_lean(programs=[PROVER])
     asked = Asked(
         folder=out,
         name=name or out.name,

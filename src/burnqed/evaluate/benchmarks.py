@@ -21,7 +21,7 @@ from burnqed.core.seeding import child_seed
 from burnqed.core.theorem import Theorem
 from burnqed.data.fetch import THEOREMS
 from burnqed.data.harvest.folder import TASKS
-from burnqed.data.intake import RENAMED, take_in
+from burnqed.data.intake import take_in
 from burnqed.data.manifest import NAME, FileCard, Manifest
 from burnqed.data.reading import BadRow, columns_of
 from burnqed.data.records import BENCHMARK, TheoremRecord
@@ -29,7 +29,7 @@ from burnqed.data.restate.checking import KINDS, RESTATE, RestatedRow
 from burnqed.data.restate.statement import Kind
 from burnqed.data.sources.any_file import RECORDS, source_of
 from burnqed.data.sources.registry import SOURCES
-from burnqed.data.sources.source import Loaded, Source
+from burnqed.data.sources.source import Source
 from burnqed.evaluate.record import Benchmark, Item, revision_of
 from burnqed.theorems.read import BadEntry, Entry, read_jsonl, read_lean, read_lean_file
 
@@ -95,10 +95,7 @@ def load_benchmark(
     theorems = [entry for entry in adapt(rows.entries) if isinstance(entry, Theorem)]
     if not theorems:
         raise BadInput(f"{what}: there is no theorem in it to prove")
-    if twice := [name for name, count in Counter(t.name for t in theorems).items() if count > 1]:
-        raise BadInput(
-            f"{what}: the name {twice[0]} is there more than once; each result has to have a name of its own"
-        )
+    _require_distinct((t.name for t in theorems), what)
     whole = len(theorems)
     if 0 < limit < whole:
         drawn = random.Random(child_seed(seed, "sample of a benchmark")).sample(range(whole), limit)
@@ -152,7 +149,11 @@ def _find(what: str, fetched: Path) -> _Found:
     path = inside[0] if inside else path
     label = path.parent.name if path.name in (THEOREMS, TASKS) else label
     with contextlib.suppress(BadInput):
-        if path.is_file() and (path.parent / NAME).exists() and (origins := Manifest.read(path.parent).origins):
+        if (
+            path.name in (THEOREMS, TASKS)
+            and (path.parent / NAME).exists()
+            and (origins := Manifest.read(path.parent).origins)
+        ):
             first = origins[0]
             at = f" at {first.revision}" if first.revision else ""
             return _Found(path, label, f"{first.name}, {first.location}{at}".strip(", "), first.licence)
@@ -183,29 +184,27 @@ def _from_lines(path: Path, split: str) -> _Rows:
     chosen = _chosen(Counter(s for s in own if s is not None), split, path)
     # Lines of other splits become empty ones, so that the numbers of the others stay; those of no known split are told of.
     kept = [line if s is None or chosen is None or s == chosen else "" for line, s in zip(lines, own, strict=True)]
-    names = Counter(name for line in kept if isinstance(name := _value(line, "name"), str))
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise BadInput(
-            f"{path}: the name {twice[0]} is there more than once; each result has to have a name of its own"
-        )
-    return _Rows(list(read_jsonl("\n".join(kept), source=str(path))))
+    named = [(name, line) for line in kept if isinstance(name := _value(line, "name"), str)]
+    _require_distinct((name for name, _ in named), path)
+    flags = ((name, found) for name, line in named if isinstance(found := _value(line, "flags"), list))
+    return _Rows(list(read_jsonl("\n".join(kept), source=str(path))), notes=_flagged(flags))
 
 
 def _records(path: Path, source: Source, split: str) -> tuple[list[TheoremRecord], _Rows]:
     """The records of one split of a set, with what is wrong and what is flagged."""
-    loaded = [entry for entry in source.load(path) if isinstance(entry, BadRow) or isinstance(entry[1], TheoremRecord)]
-    good = [entry for entry in loaded if not isinstance(entry, BadRow)]
-    chosen = _chosen(Counter(record.split for _, record in good), split, path)
-    wanted: list[Loaded] = [entry for entry in good if chosen is None or entry[1].split == chosen]
-    manifest = Manifest(step="evaluate")
-    records = [record for record in take_in(wanted, source, manifest) if isinstance(record, TheoremRecord)]
-    if len(records) < len(wanted):
-        raise BadInput(f"{path}: {len(wanted) - len(records)} rows are there more than once; a benchmark has each once")
-    if renamed := next((r.name for r in records if RENAMED in r.flags), ""):
-        name = renamed.rpartition("~")[0]
-        raise BadInput(f"{path}: the name {name} is there more than once; each result has to have a name of its own")
-    bad = [str(entry) for entry in loaded if isinstance(entry, BadRow)]
-    return records, _Rows(unreadable=bad, notes=_flagged(records))
+    good: list[TheoremRecord] = []
+    bad: list[str] = []
+    for entry in source.load(path):
+        if isinstance(entry, BadRow):
+            bad.append(str(entry))
+        elif isinstance(entry[1], TheoremRecord):
+            good.append(entry[1])
+    chosen = _chosen(Counter(record.split for record in good), split, path)
+    wanted = [record for record in good if chosen is None or record.split == chosen]
+    _require_distinct((record.name for record in wanted), path)
+    taken = take_in(((1, record) for record in wanted), source, Manifest(step="evaluate"))
+    records = [record for record in taken if isinstance(record, TheoremRecord)]
+    return records, _Rows(unreadable=bad, notes=_flagged((r.name, r.flags) for r in records))
 
 
 def _restated(path: Path, split: str, restating: Restating) -> _Rows:
@@ -218,19 +217,25 @@ def _restated(path: Path, split: str, restating: Restating) -> _Rows:
     lines = "\n".join(msgspec.json.encode(row).decode() for row in restated)
     rows.entries = list(read_jsonl(lines, source=f"{path} restated")) if restated else []
     taken = {row.name for row in restated}
-    rows.notes = _flagged([r for r in records if r.name in taken])
+    rows.notes = _flagged((r.name, r.flags) for r in records if r.name in taken)
     if gone := manifest.dropped.get(RESTATE, {}):
         reasons = ", ".join(f"{reason} ({count.count})" for reason, count in gone.items())
         rows.notes.append(f"{len(restated)} of {len(records)} problems can be restated so; the others: {reasons}")
     return rows
 
 
-def _flagged(records: Iterable[TheoremRecord]) -> list[str]:
+def _require_distinct(names: Iterable[str], where: object) -> None:
+    if twice := next((name for name, count in Counter(names).items() if count > 1), ""):
+        raise BadInput(f"{where}: the name {twice} is there more than once; each result has to have a name of its own")
+
+
+def _flagged(rows: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
+    """A sentence for each flag that rows have, but for the one that all rows of benchmarks have."""
     by_flag: dict[str, list[str]] = defaultdict(list)
-    for record in records:
-        for flag in record.flags:
+    for name, flags in rows:
+        for flag in flags:
             if flag != BENCHMARK:
-                by_flag[flag].append(record.name)
+                by_flag[flag].append(name)
     return [
         f"{len(names)} flagged {flag}: {', '.join(names[:_MOST])}{', …' if len(names) > _MOST else ''}"
         for flag, names in sorted(by_flag.items())

@@ -51,9 +51,9 @@ def write_reports(folder: Path) -> tuple[Evaluation, Summary]:
 
 def arm_told(arm: str, found: Evaluation) -> str:
     """An arm in words."""
-    if arm == OWN:
+    if arm == OWN and found.spec.system.value != NO_VALUE:
         return f"own value ({found.spec.system.value})"
-    return "policy alone" if arm == NO_VALUE else f"value: {arm}"
+    return "policy alone" if arm in (OWN, NO_VALUE) else f"value: {arm}"
 
 
 def share_told(arm: ArmSummary) -> str:
@@ -140,6 +140,8 @@ def markdown(found: Evaluation, summary: Summary) -> str:
         for arm, of in summary.arms.items()
     ]
     lines += _md_table("## Where the time went, in seconds", ("arm", *_spent_names(summary), "workers at work"), rows)
+    for arm, of in summary.arms.items():
+        lines += [f"Survived on the way, {arm_told(arm, found)}: {_troubles(of)}", ""] if of.troubles else []
     if summary.encoder:
         lines += _md_table(
             "## Encoder and head on held-out pairs",
@@ -246,9 +248,14 @@ def _times(found: Evaluation, summary: Summary) -> str:
         spent = {part: round(seconds) for part, seconds in of.spent_s.items() if seconds >= 0.5}
         chart = shares(spent) if spent else '<p class="note">Less than a second.</p>'
         note = f"{of.seconds:,.0f} s of search; what is not waiting for Lean, gate or models is own."
+        note += f" Survived on the way: {_troubles(of)}." if of.troubles else ""
         note += f" The Lean processes had a theorem for {_busy(of)}." if of.busy is not None else ""
         charts.append(card(arm_told(arm, found), f'{chart}<p class="note">{escape(note)}</p>'))
     return "".join(charts) + ("<div></div>" if len(charts) == 1 else "")
+
+
+def _troubles(of: ArmSummary) -> str:
+    return ", ".join(f"{kind}: {count:,}" for kind, count in of.troubles.items())
 
 
 def _busy(of: ArmSummary) -> str:

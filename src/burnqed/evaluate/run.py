@@ -105,11 +105,16 @@ class Asked:
         done = results_of(self.folder, arm, seed)
         return [t for t in self.shard.part(self.theorems) if (r := done.get(t.name)) is None or r.status == "error"]
 
+    def missing(self) -> int:
+        """Searches of this shard that have no result at all, not even an error."""
+        done = [results_of(self.folder, arm, seed) for arm in self.arms for seed in self.seeds]
+        return sum(t.name not in results for t in self.shard.part(self.theorems) for results in done)
+
 
 @dataclass(frozen=True)
 class Site:
     """With what it is evaluated. ``parts`` opens policy and value for a configuration; ``screen`` is for an arm, a seed and so
-    many theorems; ``workers`` are the pool's processes; ``on_parts`` is called once, with the parts of the first seed.
+    many theorems; ``workers`` are the pool's processes, 0 if not known; ``on_parts`` is called once, with the first parts.
     """
 
     lean: LeanSide
@@ -117,7 +122,7 @@ class Site:
     gate: Gate
     parts: Callable[[RunConfig], AbstractAsyncContextManager[Parts]]
     screen: Callable[[str, int, int], Screen]
-    workers: int = 1
+    workers: int = 0
     on_parts: Callable[[Parts], Awaitable[None]] | None = None
 
 
@@ -182,6 +187,7 @@ async def _searches(asked: Asked, site: Site, arm: str, config: RunConfig, parts
                 searches=len(ended),
                 searched_s=round(sum(r.seconds for r in ended), 3),
                 wall_s=round(clock.now_s() - began_s, 3),
+                troubles=dict(troubles().counts),
                 shard=asked.shard.name,
             )
             note(asked.folder, session)

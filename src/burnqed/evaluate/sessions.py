@@ -15,7 +15,7 @@ SESSIONS = "sessions.jsonl"
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """``wall_s`` is the time from the first search's begin to the last one's end; ``searched_s`` adds up ``searches`` of them.
 
-    With ``workers`` Lean processes at most ``workers`` × ``wall_s`` can be searched.
+    With ``workers`` Lean processes at most ``workers`` × ``wall_s`` can be searched. ``troubles`` counts what was survived.
     """
 
     arm: str
@@ -24,6 +24,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     searches: int
     searched_s: float
     wall_s: float
+    troubles: dict[str, int] = {}
     shard: str = ""
 
 

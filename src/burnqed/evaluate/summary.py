@@ -6,7 +6,7 @@ Shares are fractions of all theorems of the benchmark. What was not searched and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
 from pathlib import Path
 from statistics import fmean, median
@@ -52,6 +52,7 @@ class ArmSummary(msgspec.Struct, frozen=True, kw_only=True):
     the unbiased estimate for k attempts. ``curves[unit]`` has the cost of every proof, sorted. ``ended`` counts the searches
     without a proof by how they ended. ``spent_s`` has where all seconds went, ``own`` being our own work; ``busy`` is the share
     of the time of all Lean processes in which a theorem was searched, None where it was not noted.
+    ``troubles`` counts what was survived.
     """
 
     proved: tuple[int, ...]
@@ -68,6 +69,7 @@ class ArmSummary(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
     busy: float | None
     axioms: dict[str, int]
+    troubles: dict[str, int] = {}
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +140,7 @@ def _arm(found: Evaluation, arm: str, sessions: Sequence[Session]) -> ArmSummary
         wall_s=round(sum(s.wall_s for s in sessions), 3),
         busy=min(1.0, sum(s.searched_s for s in sessions) / walls) if walls else None,
         axioms=dict(Counter(axiom for r in proofs for axiom in r.axioms).most_common()),
+        troubles=_added(session.troubles for session in sessions),
     )
 
 
@@ -151,6 +154,13 @@ def _interval(outcomes: Sequence[Sequence[bool]]) -> tuple[Interval, str]:
     if any(len(set(outcome)) > 1 for outcome in outcomes):
         how += ", seeds averaged (rather too wide then)"
     return wilson(total, len(outcomes)), how
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    whole: Counter[str] = Counter()
+    for each in counts:
+        whole.update(each)
+    return dict(whole.most_common())
 
 
 def _told(results: Sequence[TheoremResult]) -> list[str]:

@@ -80,7 +80,7 @@ class CalibrateStep:
 
 def _drawn(context: Context) -> list[Theorem]:
     """So many theorems of the split valid, the same for the same seed."""
-    pool = load_pool(context.recipe.theorems.files, assignment=context.place.splits)
+    pool = load_pool(context.recipe.theorems, assignment=context.place.splits)
     theorems = list(pool.of("valid").values())
     wanted = min(len(theorems), context.recipe.calibrate.theorems)
     chosen = random.Random(child_seed(context.recipe.seed, "calibration")).sample(range(len(theorems)), wanted)

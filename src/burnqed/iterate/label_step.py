@@ -94,4 +94,4 @@ def looked_at(context: Context) -> list[Path]:
 
 def splits(context: Context) -> Splits:
     """Where theorems belong; a negation belongs where its theorem does."""
-    return load_pool(context.recipe.theorems.files, assignment=context.place.splits).splits
+    return load_pool(context.recipe.theorems, assignment=context.place.splits).splits

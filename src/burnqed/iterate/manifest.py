@@ -60,7 +60,7 @@ def read_manifest(path: Path, iteration: int) -> IterationManifest:
 
 def write_manifest(path: Path, manifest: IterationManifest) -> None:
     """Write it whole."""
-    write_text(path, msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1).decode() + "\n")
+    write_text(path, msgspec.json.format(msgspec.json.encode(manifest), indent=1).decode() + "\n")
 
 
 def read_table(path: Path) -> dict[str, str]:

@@ -60,7 +60,7 @@ class ProofsStep:
         buffer = ReplayBuffer.read(place.previous.replay) if place.previous else ReplayBuffer()
         before = len(buffer)
         account = Manifest(step="proofs")
-        pool = load_pool(context.recipe.theorems.files, assignment=place.splits)
+        pool = load_pool(context.recipe.theorems, assignment=place.splits)
         found = 0
         for run in runs(place):
             for proof in found_proofs(run, account, iteration=place.number):

@@ -117,7 +117,9 @@ class EvaluatingConfig(BaseModel, frozen=True, extra="forbid"):
     """How the new system is measured."""
 
     benchmarks: tuple[BenchmarkConfig, ...] = Field((), description="what is to be proved; empty: nothing is measured")
-    search: SearchConfig = Field(SearchConfig(), description="the budget: only what is set here differs from prove.search")
+    search: SearchConfig = Field(
+        SearchConfig(), description="the budget: only what is set here differs from prove.search"
+    )
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="seeds of the sampling")
     pairs: Path | None = Field(
         None,

@@ -20,7 +20,7 @@ from burnqed.iterate.comparison import comparable
 from burnqed.iterate.context import Context
 from burnqed.iterate.driver import STEPS
 from burnqed.iterate.evaluate_step import evaluations
-from burnqed.iterate.manifest import FAILURES, TIMES, Failure, IterationManifest, read_manifest, read_table
+from burnqed.iterate.manifest import FAILURES, TIMES, Entry, Failure, IterationManifest, read_manifest, read_table
 from burnqed.iterate.place import Place
 from burnqed.iterate.search_step import runs
 from burnqed.report.bars import bars
@@ -68,7 +68,7 @@ def _facts(context: Context, manifest: IterationManifest) -> _Facts:
     steps = [
         (
             step.name,
-            ", ".join(f"{what} {_number(figure)}" for what, figure in entry.told.items()) or "nothing to do",
+            _told(entry),
             f"{float(times.get(step.name, 0)):,.1f} s",
         )
         for step in STEPS
@@ -85,6 +85,13 @@ def _facts(context: Context, manifest: IterationManifest) -> _Facts:
         verdicts=said,
         pages=pages,
     )
+
+
+def _told(entry: Entry) -> str:
+    """What came of a step in one line; the shares of evaluations have a table of their own."""
+    figures = [f"{what} {_number(figure)}" for what, figure in entry.told.items() if not isinstance(figure, str)]
+    notes = [f"{what}: {note}" for what, note in entry.told.items() if isinstance(note, str)]
+    return "; ".join([", ".join(figures), *notes] if figures else notes) or "nothing to do"
 
 
 def read_failures(place: Place) -> list[Failure]:
@@ -218,7 +225,9 @@ def _write_log(place: Place, facts: _Facts) -> None:
     lines = [begin, f"## {facts.name}, {datetime.date.today().isoformat()}", ""]
     lines += [f"{facts.about}", ""] if facts.about else []
     lines += [f"- {name}: {told}" for name, told, _ in facts.steps]
-    lines += [f"- {question} {' '.join(answers)}" for question, answers in facts.verdicts]
+    lines += [f"- {' · '.join(row)}" for row in facts.shares]
+    # The first answer to a question is about the systems as they are; the others stand in the report.
+    lines += [f"- {answers[0]}" for _, answers in facts.verdicts if answers]
     lines += [f"- **went wrong**, {f.step}: {f.error}" for f in facts.failures]
     entry = "\n".join([*lines, end])
     text = path.read_text(encoding="utf-8") if path.exists() else _TITLE
@@ -226,10 +235,10 @@ def _write_log(place: Place, facts: _Facts) -> None:
         before, _, rest = text.partition(begin)
         text = before + entry + rest.partition(end)[2]
     else:
-        head = re.match(r"(#[^\n]*\n(?:(?!##)[^\n]*\n)*)", text)
-        at = head.end() if head else 0
-        gap = "" if text[:at].endswith("\n\n") or not at else "\n"
-        text = f"{text[:at]}{gap}{entry}\n\n{text[at:].lstrip()}"
+        # Newest first: before the first entry of any kind, after the title and what stands below it.
+        first = re.search(r"^(?:## |<!-- )", text, re.MULTILINE)
+        at = first.start() if first else len(text)
+        text = f"{text[:at].rstrip()}\n\n{entry}\n\n{text[at:]}"
     write_text(path, text.rstrip("\n") + "\n")
 
 

@@ -20,7 +20,7 @@ from burnqed.iterate.context import Context
 from burnqed.iterate.digests import of_input, of_run, of_settings
 from burnqed.iterate.matchmaker import Assignment, Attempt, assign_attempts
 from burnqed.iterate.place import Place
-from burnqed.iterate.pool import load_pool, read_theorem_records
+from burnqed.iterate.pool import load_pool
 from burnqed.iterate.promise import promise
 from burnqed.iterate.recipe import AttemptConfig
 from burnqed.iterate.searching import OpenLean, opened, search
@@ -58,12 +58,13 @@ class SearchStep:
     def run(self, context: Context) -> Told:
         """Search, round by round; each round knows what became of those before."""
         place = context.place
-        pool = load_pool(context.recipe.theorems.files, assignment=place.splits)
+        pool = load_pool(context.recipe.theorems, assignment=place.splits)
         if not pool.of("train"):
             raise RunError("none of the theorems is in the split train, so there is nothing to learn from; give more")
         searched = pool.searched
         negations = {name: no for name, no in pool.negations.items() if name in searched}
-        return asyncio.run(_Rounds(context, searched, negations).run())
+        false = share_of(list(pool.false.values()), context.recipe.search.refuted_share, seed=context.recipe.seed)
+        return asyncio.run(_Rounds(context, searched, negations, false).run())
 
     def outputs(self, context: Context) -> dict[str, str]:
         """Of each run what was found."""
@@ -102,13 +103,10 @@ def searching_config(context: Context) -> RunConfig:
     return with_models(recipe.prove, model, head)
 
 
-def split_of_false_ones(context: Context) -> list[Theorem]:
-    """The share of the false statements that is searched, the same for the same seed."""
-    recipe = context.recipe
-    records = read_theorem_records(recipe.theorems.refuted)
-    wanted = round(len(records) * recipe.search.refuted_share)
-    drawn = random.Random(child_seed(recipe.seed, "refuted")).sample(range(len(records)), wanted)
-    return [records[i].theorem for i in sorted(drawn)]
+def share_of(theorems: Sequence[Theorem], share: float, *, seed: int) -> list[Theorem]:
+    """So much of the false statements, the same for the same seed, in order."""
+    drawn = random.Random(child_seed(seed, "refuted")).sample(range(len(theorems)), round(len(theorems) * share))
+    return [theorems[i] for i in sorted(drawn)]
 
 
 @dataclass
@@ -118,19 +116,22 @@ class _Rounds:
     context: Context
     theorems: dict[str, Theorem]
     negations: dict[str, Theorem]
+    false: list[Theorem]
     attempts: list[Attempt] = field(default_factory=list)
 
     async def run(self) -> Told:
         context, place = self.context, self.context.place
         config = searching_config(context)
-        everything = [*self.theorems.values(), *self.negations.values()]
+        everything = [*self.theorems.values(), *self.negations.values(), *self.false]
         async with opened(context, everything) as lean:
             for number, attempt in enumerate(context.recipe.search.attempts):
                 await self._round(lean, number, attempt, config)
                 text = "".join(f"{msgspec.json.encode(a).decode()}\n" for a in self.attempts)
                 write_text(place.history, text)
-            if context.recipe.theorems.refuted and (false := split_of_false_ones(context)):
-                results = await search(context, lean, false, config, place.searches / REFUTED, what="false statements")
+            if self.false:
+                results = await search(
+                    context, lean, self.false, config, place.searches / REFUTED, what="false statements"
+                )
                 _alarm_if_proved(results)
         mine = [a for a in self.attempts if not a.negated]
         return {

@@ -15,10 +15,11 @@ from burnqed.assemble.config import RunConfig
 from burnqed.assemble.lean_side import LeanSide, open_lean
 from burnqed.assemble.parts import open_parts
 from burnqed.assemble.prover import make_prover
-from burnqed.core.ports import Gate, LeanPool
+from burnqed.core.ports import Gate
 from burnqed.core.theorem import Theorem
 from burnqed.data.pace import Progress
 from burnqed.iterate.context import Context, Stopped
+from burnqed.lean.pool import WorkerPool
 from burnqed.policy.menu import MenuPolicy, load_menu
 from burnqed.run.folder import RunFolder
 from burnqed.run.result import TheoremResult
@@ -34,7 +35,7 @@ class OpenLean:
     """A Lean that is running."""
 
     side: LeanSide
-    pool: LeanPool
+    pool: WorkerPool
     gate: Gate
 
 
