@@ -17,11 +17,13 @@ from burnqed.core.ports import ProofWriter, TacticPolicy, ValueFn
 from burnqed.core.seeding import child_seed
 from burnqed.core.tally import Tally
 from burnqed.policy.config import PolicyConfig, SamplingConfig
+from burnqed.policy.gathered import GatheredPolicy
 from burnqed.policy.menu import MenuPolicy
 from burnqed.policy.mixed import MixedPolicy
 from burnqed.prompts.formats import PromptFormat, prompt_format
 from burnqed.search.config import SearchConfig
 from burnqed.value.config import ValueConfig
+from burnqed.value.gathered import GatheredValue
 from burnqed.value.trivial import TRIVIAL, TrivialValue
 
 if TYPE_CHECKING:  # torch and the HTTP client are loaded for those who use them
@@ -114,7 +116,9 @@ class _Making:
         self.shared = (model, form)
         self.about["policy"] = {"model": model.card(form).model, "prompt_format": form.name}
         self._stack.callback(model.close)
-        main = LocalPolicy(model, form, policy.sampling, seed=self._seed, tally=self.tally)
+        main: TacticPolicy = LocalPolicy(model, form, policy.sampling, seed=self._seed, tally=self.tally)
+        if policy.gather:
+            main = GatheredPolicy(main, most=policy.gather)
         if not self.config.search.whole_proofs:
             return main, None
         writing = prompt_format(policy.writer.prompt_format)
@@ -168,7 +172,10 @@ class _Making:
         )
         head.card.require(encoder.card, what=f"the energy head in {value.head}", accepted=value.accept)
         self.about["value"] = {"head": str(value.head), "encoder": encoder.card.digest}
-        return HeadValue(encoder, head, run=model.run), head.calibration
+        judge: ValueFn = HeadValue(encoder, head, run=model.run)
+        if gather := self.config.policy.gather:
+            judge = GatheredValue(judge, most=gather * self.config.search.slice_size)
+        return judge, head.calibration
 
     async def _remote_value(self, value: ValueConfig) -> Judging:
         from burnqed.value.encode_client import EncodeClient

@@ -80,7 +80,11 @@ def as_toml(config: BaseModel, *, only_set: bool = False) -> str:
 
     With ``only_set`` the keys that nobody set are comments, so that reading it back leaves them to be decided elsewhere.
     """
-    rest = "Remove the # before a setting that you change, and before its section." if only_set else "Keep what you change."
+    rest = (
+        "Remove the # before a setting that you change, and before its section."
+        if only_set
+        else "Keep what you change."
+    )
     lines = [f"# Every setting, with its value. {rest} The rest has these defaults."]
     for section, name in _sections(config, ()):
         active = {key for key in section.model_fields_set if not isinstance(getattr(section, key), BaseModel)}

@@ -74,6 +74,11 @@ class PolicyConfig(BaseModel, frozen=True, extra="forbid"):
     device: str = Field("auto", description="kind model: auto, cpu, cuda, cuda:1")
     dtype: str = Field("auto", description="kind model: auto, float32, bfloat16, float16")
     quantization: Literal["none", "int8", "nf4"] = Field("none", description="kind model: with bitsandbytes")
+    gather: int = Field(
+        0,
+        ge=0,
+        description="kind model: states of several searches put to it at once, for many workers on a GPU; 0 = each search alone",
+    )
     sampling: SamplingConfig = Field(SamplingConfig(), description="how tactics are drawn")
     writer: WriterConfig = Field(WriterConfig(), description="how whole proofs are drawn")
     endpoint: EndpointConfig = Field(EndpointConfig(), description="patience with the server")
