@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -113,15 +114,17 @@ def run(
     """
     _require_packages()
     from burnqed.core.errors import BurnqedError
-    from burnqed.iterate.context import Stopped
+    from burnqed.iterate.context import AtWork, Stopped
     from burnqed.iterate.driver import run_iteration
+    from burnqed.iterate.manifest import FAILURES
     from burnqed.iterate.report import write_iteration_report
 
     console = Console(stderr=True)
     with stopping() as stop, _listening(console) as listener:
-        for folder in folders:
-            context = _context(folder, assignments, stop=stop, listener=listener)
-            console.rule(folder.name)
+        # All recipes are read before the first is worked on, so that a mistake in the last one is told at once.
+        for context in [_context(folder, assignments, stop=stop, listener=listener) for folder in folders]:
+            place = context.place
+            console.rule(place.folder.name)
 
             def on_step(name: str, done: bool) -> None:
                 console.print(f"{name}: {'done before' if done else '…'}", highlight=False)
@@ -129,16 +132,23 @@ def run(
             try:
                 manifest = run_iteration(context, until=until, on_step=on_step)
             except Stopped as error:
-                console.print(f"{error}", highlight=False)
+                console.print(f"{error}", highlight=False, markup=False)
                 raise typer.Exit(130) from None
+            except AtWork:
+                raise
             except BurnqedError:
-                if context.place.manifest.exists():
-                    write_iteration_report(context)
+                if any((place.folder / name).exists() for name in (place.manifest.name, FAILURES)):
+                    with suppress(BurnqedError):  # what went wrong first is what is told
+                        write_iteration_report(context)
                 raise
             page = write_iteration_report(context)
             if as_json:
                 steps = {name: {"told": e.told, "outputs": e.outputs} for name, e in manifest.steps.items()}
-                print(json.dumps({"iteration": folder.name, "steps": steps, "report": str(page)}, ensure_ascii=False))
+                print(
+                    json.dumps(
+                        {"iteration": place.folder.name, "steps": steps, "report": str(page)}, ensure_ascii=False
+                    )
+                )
             else:
                 for name, entry in manifest.steps.items():
                     figures = ", ".join(f"{what} {figure}" for what, figure in entry.told.items())
@@ -173,14 +183,18 @@ def status(
         return
     console = Console()
     for folder, steps in found.items():
-        table = Table("step", "", "", title=str(folder), title_justify="left")
+        table = Table("step", "", "", title=escape(str(folder)), title_justify="left")
         for s in steps:
             figures = ", ".join(f"{what} {figure}" for what, figure in s.entry.told.items()) if s.entry else ""
             why = f"changed since: {', '.join(s.changed)}" if s.changed else s.why or figures
-            table.add_row(s.step, _SIGNS[s.standing], why)
+            table.add_row(s.step, _SIGNS[s.standing], escape(why))
         console.print(table)
+        standings = [s.standing for s in steps]
+        if "changed" in standings and "done" in standings[standings.index("changed") :]:
+            first = steps[standings.index("changed")].step
+            console.print(f"what needs the results of {first} is done anew if they come out otherwise", highlight=False)
         for failure in read_failures(_context(folder).place):
-            console.print(f"went wrong {failure.when}, {failure.step}: {failure.error}", highlight=False)
+            console.print(f"went wrong {failure.when}, {failure.step}: {failure.error}", highlight=False, markup=False)
 
 
 def _context(folder: Path, assignments: list[str] | None = None, **parts: object) -> Context:

@@ -14,12 +14,12 @@ from burnqed.core.theorem import Theorem
 from burnqed.data.manifest import Manifest
 from burnqed.data.scored_states import scored_states
 from burnqed.iterate.context import Context
-from burnqed.iterate.digests import of_input, of_model, of_run, of_settings
+from burnqed.iterate.digests import of_model, of_run, of_settings
 from burnqed.iterate.place import Place
-from burnqed.iterate.pool import load_pool
+from burnqed.iterate.pool import load_pool, theorem_inputs
 from burnqed.iterate.searching import opened, search
 from burnqed.iterate.step import Told
-from burnqed.iterate.systems import calibration_of, heads_of, with_models
+from burnqed.iterate.systems import calibration_of, deciding, heads_of, menu_input, with_models
 
 
 class CalibrateStep:
@@ -36,18 +36,20 @@ class CalibrateStep:
         recipe, place = context.recipe, context.place
         if not recipe.calibrate.theorems:
             return {"theorems": "none"}
-        found = {f"theorems {path}": of_input(path, key="theorems.files") for path in recipe.theorems.files}
+        found = theorem_inputs(recipe.theorems) | menu_input(recipe.prove)
         found |= {f"{name} head": of_model(head) for name, head in heads_of(place).items()}
         model = place.model_of()
         found["model"] = of_model(model) if model is not None else "none"
-        deciding = recipe.prove.model_dump(mode="json", exclude={"lean": {"workers"}})
-        found["settings"] = of_settings(deciding, recipe.calibrate, recipe.seed)
+        found["settings"] = of_settings(deciding(recipe.prove), recipe.calibrate, recipe.seed)
         return found
 
     def run(self, context: Context) -> Told:
         """Search, fit, store. Where there is too little to fit, the head stays as it is, and that is told."""
         place = context.place
         heads, model = heads_of(place), place.model_of()
+        for head in heads.values():
+            # Uncalibrated, whatever was stored: a fit on searches that another fit has steered would not be repeatable.
+            _forget(head)
         if not context.recipe.calibrate.theorems or model is None or not heads:
             return {}
         theorems = _drawn(context)
@@ -56,8 +58,6 @@ class CalibrateStep:
             return {"theorems": 0}
         told: dict[str, float | int | str] = {"theorems": len(theorems)}
         for name, head in heads.items():
-            # Uncalibrated, whatever was stored: a fit on searches that another fit has steered would not be repeatable.
-            _forget(head)
             asyncio.run(_searched(context, theorems, model, head, place.calibration / name))
             try:
                 told |= {f"{name}: {what}": figure for what, figure in _fitted(place.calibration / name, head).items()}

@@ -6,6 +6,8 @@ one's with the head that was trained jointly with it.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from burnqed.core.errors import BadInput
@@ -32,16 +34,27 @@ def three_folders(iterations: Path, benchmark: str, *, earlier: int = 0, later: 
 
 
 def comparable(place: Place) -> dict[str, dict[str, Evaluation]]:
-    """For each benchmark what can be compared: the iteration before and this one, by label. Needs two at least."""
+    """For each benchmark what can be compared: the iteration before and this one, by label. Needs two at least.
+
+    An evaluation in which searches are missing is left out.
+    """
     found: dict[str, dict[str, Evaluation]] = {}
     for path in sorted(place.evaluation.glob("*/*/eval.json")):
         benchmark = path.parent.parent.name
-        found.setdefault(benchmark, {})
-        found[benchmark][f"{place.folder.name} {path.parent.name}"] = read_evaluation(path.parent)
+        here = found.setdefault(benchmark, {})
+        with contextlib.suppress(BadInput):
+            here[f"{place.folder.name} {path.parent.name}"] = read_evaluation(path.parent)
     if place.previous is not None:
         for benchmark, here in found.items():
-            name = "decoupled" if any(label.endswith("decoupled") for label in here) else "policy"
-            folder = place.previous.evaluation / benchmark / name
-            if (folder / "eval.json").exists():
-                found[benchmark] = {f"{place.previous.folder.name} {name}": read_evaluation(folder), **here}
+            found[benchmark] = _before(place.previous, benchmark, here) | here
     return {benchmark: named for benchmark, named in found.items() if len(named) > 1}
+
+
+def _before(place: Place, benchmark: str, here: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
+    """The earlier system that is nearest to one of those here: with a head of the same kind if there is one."""
+    kinds = dict.fromkeys((*sorted(label.rpartition(" ")[2] for label in here), "decoupled", "policy", "joint"))
+    for kind in kinds:
+        if (place.evaluation / benchmark / kind / "eval.json").exists():
+            with contextlib.suppress(BadInput):
+                return {f"{place.folder.name} {kind}": read_evaluation(place.evaluation / benchmark / kind)}
+    return {}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from burnqed.assemble.lean_side import LeanSide
-from burnqed.core.errors import BurnqedError
+from burnqed.core.errors import BadInput, BurnqedError
 from burnqed.data.pace import Progress
 from burnqed.iterate.place import Place
 from burnqed.iterate.recipe import Recipe
@@ -14,6 +14,10 @@ from burnqed.iterate.recipe import Recipe
 
 class Stopped(BurnqedError):
     """Somebody asked for an end; what is done is kept."""
+
+
+class AtWork(BadInput):
+    """Another process is at work in the folder, so nothing is to be written there."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from burnqed.core.errors import BadInput
+from burnqed.models.fingerprint import file_hash
 from burnqed.run.folder import RunFolder
 from burnqed.trajectory.reader import read_edges, read_nodes
 
@@ -51,12 +52,16 @@ def of_files(paths: Iterable[Path], *, below: Path) -> str:
 
 
 def of_model(folder: Path) -> str:
-    """Of a model's or a head's weights, tokenizer and settings, not of its card, which has times and paths in it."""
-    kept = sorted(p for p in folder.glob("*") if p.is_file() and (p.suffix == ".safetensors" or p.name in _DECISIVE))
-    return of_files(kept, below=folder) if kept else ABSENT
+    """Of a model's or a head's weights, tokenizer and settings, not of its card, which has times and paths in it.
+
+    :data:`ABSENT` when there is nothing of them. Large files are read once, and again when size or time has changed.
+    """
+    kept = sorted(p for p in folder.glob("*") if p.is_file() and (p.suffix in _WEIGHTS or p.name in _DECISIVE))
+    return of_text("\n".join(f"{p.name}\0{file_hash(p)}" for p in kept)) if kept else ABSENT
 
 
-_DECISIVE = ("config.json", "tokenizer.json", "burnqed.json")
+_WEIGHTS = (".safetensors", ".bin")
+_DECISIVE = ("config.json", "tokenizer.json", "tokenizer.model", "burnqed.json")
 
 
 def of_settings(*settings: BaseModel | object) -> str:
@@ -96,7 +101,9 @@ def _of_run(folder: Path) -> str:
     trajectory = folder / "trajectory"
     for table in (read_nodes(trajectory), read_edges(trajectory).drop_columns(["lean_ms"])):
         for row in table.to_pylist():
-            digest.update(json.dumps(row, ensure_ascii=False).encode(errors="surrogatepass"))
+            # A column that a record of an earlier version lacks reads as null.
+            known = {name: value for name, value in row.items() if value is not None}
+            digest.update(json.dumps(known, ensure_ascii=False).encode(errors="surrogatepass"))
     return digest.hexdigest()[:_SHORT]
 
 

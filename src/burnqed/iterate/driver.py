@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from burnqed.core.errors import BadInput, BurnqedError, RunError
 from burnqed.iterate.calibrate_step import CalibrateStep
-from burnqed.iterate.context import Context, Stopped
+from burnqed.iterate.context import AtWork, Context, Stopped
 from burnqed.iterate.digests import key_of
 from burnqed.iterate.evaluate_step import EvaluateStep
 from burnqed.iterate.head_step import HeadStep
@@ -31,9 +31,11 @@ from burnqed.iterate.manifest import (
     note_failure,
     read_manifest,
     read_table,
+    read_times,
     write_manifest,
     write_table,
 )
+from burnqed.iterate.needs import require_files, unfinished_before
 from burnqed.iterate.proofs_step import ProofsStep
 from burnqed.iterate.rows_step import RowsStep
 from burnqed.iterate.search_step import SearchStep
@@ -52,6 +54,8 @@ STEPS: tuple[Step, ...] = (
     EvaluateStep(),
 )
 SUPERSEDED = "superseded"
+_UNKNOWN = "unknown"
+"""What stands for the key of a step that nothing is on record of."""
 
 Standing = Literal["done", "to do", "begun", "changed", "waiting"]
 
@@ -71,20 +75,28 @@ class StepStatus:
 
 
 def run_iteration(
-    context: Context, *, until: str = "", on_step: Callable[[str, bool], None] = lambda name, done: None
+    context: Context,
+    *,
+    until: str = "",
+    on_step: Callable[[str, bool], None] = lambda name, done: None,
+    steps: Sequence[Step] = STEPS,
 ) -> IterationManifest:
     """Do what is not done, up to and with the step ``until`` (all when empty); ``on_step`` hears each step and if it is done.
 
-    Raises what a step raises, after it is noted in ``failures.jsonl``; Stopped when asked to end; BadInput when another process
-    is at work in the folder.
+    Raises what a step raises, after it is noted in ``failures.jsonl``; Stopped when asked to end; AtWork when another process is
+    at work in the folder; BadInput, before anything is done, for a file that is not there and for an iteration before that is not
+    finished.
     """
     place = context.place
-    names = [step.name for step in STEPS]
+    names = [step.name for step in steps]
     if until and until not in names:
         raise BadInput(f"there is no step {until}; the steps are {', '.join(names)}")
     with _alone(context):
+        if why := unfinished_before(place, names):
+            raise BadInput(why)
+        require_files(context)
         manifest = read_manifest(place.manifest, place.number)
-        for step in STEPS:
+        for step in steps:
             context.check_stop()
             inputs = step.inputs(context)
             key = key_of(inputs)
@@ -92,38 +104,39 @@ def run_iteration(
             on_step(step.name, done)
             if not done:
                 _prepare(step, context, manifest, key)
-                told, seconds = _timed(step, context)
+                told = _timed(step, context)
                 outputs = step.outputs(context)
-                manifest.steps[step.name] = Entry(key=key, inputs=inputs, outputs=outputs, told=dict(told))
+                manifest.steps[step.name] = Entry(key=key, inputs=inputs, outputs=outputs, told=told)
+                # In the order of the steps, however often each was redone: the file shall not tell.
+                manifest.steps = {name: manifest.steps[name] for name in names if name in manifest.steps}
                 write_manifest(place.manifest, manifest)
-                _note_time(context, step.name, seconds)
             if step.name == until:
                 break
     return manifest
 
 
-def status(context: Context) -> list[StepStatus]:
+def status(context: Context, *, steps: Sequence[Step] = STEPS) -> list[StepStatus]:
     """Where each step stands, without doing anything. Raises RunError for a damaged manifest."""
     place = context.place
     manifest = read_manifest(place.manifest, place.number)
     begun = read_table(place.folder / BEGUN)
-    found: list[StepStatus] = []
-    for step in STEPS:
-        entry = manifest.steps.get(step.name)
-        try:
-            inputs = step.inputs(context)
-        except BurnqedError as error:
-            found.append(StepStatus(step.name, "waiting", why=str(error), entry=entry))
-            continue
-        key = key_of(inputs)
-        if entry is None:
-            standing: Standing = "begun" if begun.get(step.name) == key else "to do"
-            found.append(StepStatus(step.name, standing))
-            continue
-        outputs = step.outputs(context)
-        changed = (*_differing(entry.inputs, inputs), *_differing(entry.outputs, outputs))
-        found.append(StepStatus(step.name, "changed" if changed else "done", changed, entry=entry))
-    return found
+    unfinished = unfinished_before(place, [step.name for step in steps])
+    return [_standing(step, context, manifest.steps.get(step.name), begun.get(step.name), unfinished) for step in steps]
+
+
+def _standing(step: Step, context: Context, entry: Entry | None, begun: str | None, unfinished: str) -> StepStatus:
+    """``begun`` is the key that it was begun with, ``unfinished`` why the iteration before is no ground to build on."""
+    if unfinished:
+        return StepStatus(step.name, "waiting", why=unfinished, entry=entry)
+    try:
+        inputs = step.inputs(context)
+        outputs = step.outputs(context) if entry is not None else {}
+    except BurnqedError as error:
+        return StepStatus(step.name, "waiting", why=str(error), entry=entry)
+    if entry is None:
+        return StepStatus(step.name, "begun" if begun == key_of(inputs) else "to do")
+    changed = (*_differing(entry.inputs, inputs), *_differing(entry.outputs, outputs))
+    return StepStatus(step.name, "changed" if changed else "done", changed, entry=entry)
 
 
 def _differing(before: dict[str, str], now: dict[str, str]) -> list[str]:
@@ -136,62 +149,77 @@ def _is_done(step: Step, context: Context, manifest: IterationManifest, key: str
 
 
 def _prepare(step: Step, context: Context, manifest: IterationManifest, key: str) -> None:
-    """Move away what was made of other inputs, and note that the step is begun with these."""
+    """Move away what was made of other inputs, or of nobody knows what, and note that the step is begun with these."""
     place = context.place
     begun = read_table(place.folder / BEGUN)
-    before = begun.get(step.name)
-    if before is not None and before != key:
-        for folder in step.folders(place):
-            if folder.exists():
-                target = place.folder / SUPERSEDED / f"{step.name}-{before}" / folder.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                number = 1
-                while target.exists():
-                    number += 1
-                    target = target.with_name(f"{folder.name}-{number}")
-                folder.rename(target)
+    entry = manifest.steps.get(step.name)
+    before = begun.get(step.name, entry.key if entry is not None else _UNKNOWN)
+    there = [folder for folder in step.folders(place) if folder.exists()]
+    if before != key:
+        for folder in there:
+            target = place.folder / SUPERSEDED / f"{step.name}-{before}" / folder.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            number = 1
+            while target.exists():
+                number += 1
+                target = target.with_name(f"{folder.name}-{number}")
+            folder.rename(target)
+    if before not in (key, _UNKNOWN):
+        _forget_time(context, step.name)
+    if before != key and there:
+        where = place.folder / SUPERSEDED / f"{step.name}-{before}"
         context.listener.say(
-            f"{step.name}: its inputs have changed, so it is done anew; what it made before is in "
-            f"{place.folder / SUPERSEDED / f'{step.name}-{before}'}"
+            f"{step.name}: its inputs have changed, so it is done anew; what was there before is in {where}"
         )
     if manifest.steps.pop(step.name, None) is not None:
         write_manifest(place.manifest, manifest)
     write_table(place.folder / BEGUN, {**begun, step.name: key})
 
 
-def _timed(step: Step, context: Context) -> tuple[dict[str, float | int | str], float]:
+def _timed(step: Step, context: Context) -> dict[str, float | int | str]:
     """Run it; what goes wrong is noted before it goes on its way."""
     began_s = time.monotonic()
     try:
-        told = step.run(context)
+        return dict(step.run(context))
     except Stopped:
-        _note_time(context, step.name, time.monotonic() - began_s)
         raise
-    except BurnqedError as error:
+    except Exception as error:
         when = datetime.datetime.now().isoformat(timespec="seconds")
-        note_failure(context.place.folder, Failure(step=step.name, when=when, error=str(error)))
+        what = str(error) if isinstance(error, BurnqedError) else f"{type(error).__name__}: {error}"
+        note_failure(context.place.folder, Failure(step=step.name, when=when, error=what))
         raise
-    return dict(told), time.monotonic() - began_s
+    finally:
+        _note_time(context, step.name, time.monotonic() - began_s)
 
 
 def _note_time(context: Context, step: str, seconds: float) -> None:
     """Add to the seconds that a step has taken, over all the goes that it took."""
-    path = context.place.folder / TIMES
-    times = read_table(path)
-    times[step] = f"{float(times.get(step, '0')) + seconds:.1f}"
-    write_table(path, times)
+    folder = context.place.folder
+    times = read_times(folder)
+    times[step] = times.get(step, 0.0) + seconds
+    write_table(folder / TIMES, {name: f"{spent:.1f}" for name, spent in times.items()})
+
+
+def _forget_time(context: Context, step: str) -> None:
+    """What was spent on what is superseded is not what the step takes."""
+    table = read_table(context.place.folder / TIMES)
+    if table.pop(step, None) is not None:
+        write_table(context.place.folder / TIMES, table)
 
 
 @contextmanager
 def _alone(context: Context) -> Iterator[None]:
     """No other process works on this iteration meanwhile."""
     folder = context.place.folder
+    lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        with lock.acquire(timeout=0):
-            yield
+        lock.acquire(timeout=0)
     except Timeout:
-        raise BadInput(f"another `burnqed iterate run` is at work in {folder}; wait for it, or end it") from None
-    except PermissionError as error:
+        raise AtWork(f"another `burnqed iterate run` is at work in {folder}; wait for it, or end it") from None
+    except OSError as error:
         raise RunError(f"{folder} cannot be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()

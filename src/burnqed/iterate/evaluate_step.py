@@ -14,6 +14,7 @@ from typing import Self
 
 from burnqed.assemble.config import RunConfig
 from burnqed.assemble.parts import Parts, open_parts
+from burnqed.core.errors import BadInput
 from burnqed.core.events import Event
 from burnqed.core.theorem import Theorem
 from burnqed.data.pace import Progress
@@ -29,7 +30,7 @@ from burnqed.iterate.place import Place
 from burnqed.iterate.recipe import BenchmarkConfig
 from burnqed.iterate.searching import OpenLean, opened, until_stopped
 from burnqed.iterate.step import Told
-from burnqed.iterate.systems import calibration_of, heads_of, with_models
+from burnqed.iterate.systems import calibration_of, deciding, heads_of, menu_input, with_models
 from burnqed.policy.menu import MenuPolicy, load_menu
 from burnqed.run.result import TheoremResult
 
@@ -51,12 +52,8 @@ class EvaluateStep:
         recipe, place = context.recipe, context.place
         if not recipe.evaluate.benchmarks:
             return {"benchmarks": "none"}
-        found = {
-            f"benchmark {name_of(b)}": of_input(Path(b.what), key="evaluate.benchmarks")
-            if Path(b.what).exists()
-            else of_settings(b.what)
-            for b in recipe.evaluate.benchmarks
-        }
+        found = {f"benchmark {name_of(b)}": _hash_of(b) for b in recipe.evaluate.benchmarks}
+        found |= menu_input(recipe.prove)
         for name, head in heads_of(place).items():
             found[f"{name} head"] = of_model(head)
             found[f"{name} calibration"] = of_settings(str(calibration_of(head)))
@@ -64,8 +61,8 @@ class EvaluateStep:
         found["model"] = of_model(model) if model is not None else "none"
         pairs = pairs_of(context)
         found["pairs"] = of_file(pairs) if pairs is not None else "none"
-        deciding = base_config(context).model_dump(mode="json", exclude={"lean": {"workers"}})
-        found["settings"] = of_settings(deciding, recipe.evaluate)
+        asked = recipe.evaluate.model_dump(mode="json", exclude={"pairs": True, "benchmarks": {"__all__": {"what"}}})
+        found["settings"] = of_settings(deciding(base_config(context)), asked)
         return found
 
     def run(self, context: Context) -> Told:
@@ -91,6 +88,25 @@ class EvaluateStep:
 def evaluations(place: Place) -> list[Path]:
     """The folders of an iteration's evaluations, by benchmark and head."""
     return sorted(p.parent for p in place.evaluation.glob("*/*/eval.json"))
+
+
+def require_benchmarks(benchmarks: Sequence[BenchmarkConfig]) -> None:
+    """Raise BadInput for one that cannot be read, before anything is searched."""
+    for b in benchmarks:
+        try:
+            load_benchmark(b.what, split=b.split, limit=b.limit)
+        except BadInput as error:
+            raise BadInput(f"evaluate.benchmarks: {error}") from error
+
+
+def _hash_of(benchmark: BenchmarkConfig) -> str:
+    """Of a file; of a fetched set's name, the theorems in it. Raises BadInput for what is not there."""
+    if Path(benchmark.what).exists():
+        return of_input(Path(benchmark.what), key="evaluate.benchmarks")
+    try:
+        return load_benchmark(benchmark.what, split=benchmark.split, limit=benchmark.limit)[0].revision
+    except BadInput as error:
+        raise BadInput(f"evaluate.benchmarks: {error}") from error
 
 
 def name_of(benchmark: BenchmarkConfig) -> str:

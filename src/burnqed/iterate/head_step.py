@@ -8,6 +8,7 @@ from pathlib import Path
 
 from burnqed.core.errors import BadInput
 from burnqed.data.manifest import Manifest
+from burnqed.data.pace import Progress
 from burnqed.iterate.context import Context
 from burnqed.iterate.digests import of_file, of_model, of_settings
 from burnqed.iterate.place import Place
@@ -33,7 +34,11 @@ class HeadStep:
             return {"head": "none"}
         found = {f"pairs {p.name}": of_file(p) for p in sorted(place.labels.glob("pairs_*.jsonl"))}
         found["model"] = of_model(model_of(context))
-        found["settings"] = of_settings(learning.decoupled.model_dump(mode="json", exclude={"device"}))
+        policy = context.recipe.prove.policy
+        # The numbers that embeddings are computed with are in their card, which the training asks for.
+        found["settings"] = of_settings(
+            learning.decoupled.model_dump(mode="json", exclude={"device"}), policy.dtype, policy.quantization
+        )
         return found
 
     def run(self, context: Context) -> Told:
@@ -41,8 +46,10 @@ class HeadStep:
         place, learning = context.place, context.recipe.train
         if not learning.head and learning.mode != "decoupled":
             return {}
-        if not has_pairs(place):
-            context.listener.say("there is no pair yet of a proved and a refuted state, so no head is trained")
+        if not has_pairs(place, split="train"):
+            context.listener.say(
+                "there is no pair yet of a proved and a refuted state to learn from: no head is trained"
+            )
             return {"pairs": 0}
         from burnqed.joint.decoupled import HeadTraining
         from burnqed.joint.embeddings import Embeddings
@@ -69,15 +76,19 @@ class HeadStep:
         context.check_stop()
         leave(training, ended, run, reading=reading, embeddings=embeddings)
         write_report(run, title=f"{place.folder.name}, head on frozen embeddings")
+        part = place.folder / ".head"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(run / "head", part)
         shutil.rmtree(place.head, ignore_errors=True)
-        shutil.copytree(run / "head", place.head)
+        part.rename(place.head)
         told: dict[str, float | int | str] = {"pairs": reading.rows_out, "best step": ended.best_step}
+        told |= {} if ended.why == "finished" else {"ended": ended.why}
         return told | {name: round(ended.metrics[name], 4) for name in _TOLD if name in ended.metrics}
 
     def outputs(self, context: Context) -> dict[str, str]:
         """The weights of the head."""
         learning = context.recipe.train
-        if (not learning.head and learning.mode != "decoupled") or not has_pairs(context.place):
+        if (not learning.head and learning.mode != "decoupled") or not has_pairs(context.place, split="train"):
             return {}
         return {"head": of_model(context.place.head)}
 
@@ -97,6 +108,10 @@ def _embed(context: Context, model: Path, out: Path, reading: Manifest) -> None:
     from burnqed.models.encoder import Encoder, drop_output_layer
     from burnqed.models.language_model import LanguageModel
 
+    def embedded(progress: Progress) -> None:
+        context.listener.show("embedding", progress)
+        context.check_stop()  # between shards: those that are done stay
+
     texts = texts_of(read_groups(pair_files([context.place.labels]), Manifest(step="pairs")))
     form = model_format(model, "")
     policy, value = context.recipe.prove.policy, context.recipe.prove.value
@@ -110,7 +125,7 @@ def _embed(context: Context, model: Path, out: Path, reading: Manifest) -> None:
             encoder,
             out,
             reading=reading,
-            progress=lambda progress: context.listener.show("embedding", progress),
+            progress=embedded,
         )
     finally:
         loaded.close()

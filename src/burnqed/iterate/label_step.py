@@ -13,11 +13,12 @@ from burnqed.data.rows_reading import Splits, guard, read_refuted, read_searches
 from burnqed.iterate.context import Context
 from burnqed.iterate.digests import of_file, of_input, of_run, of_settings
 from burnqed.iterate.place import Place
-from burnqed.iterate.pool import load_pool
+from burnqed.iterate.pool import load_pool, theorem_inputs
 from burnqed.iterate.replay import ReplayBuffer
-from burnqed.iterate.search_step import refuted_names, runs, searching_config
+from burnqed.iterate.search_step import refuted_statements, runs, searching_config
 from burnqed.iterate.step import Told
 from burnqed.iterate.systems import calibration_of, model_inputs
+from burnqed.run.folder import RunFolder
 
 STATES = "states.jsonl"
 
@@ -35,9 +36,8 @@ class LabelStep:
         """All searches that are looked at, what is known to be false, the benchmarks, the settings."""
         recipe, place = context.recipe, context.place
         found = {f"run {run.parent.parent.name}/{run.name}": of_run(run) for run in looked_at(context)}
-        for path in (*recipe.theorems.refuted, *recipe.rows.benchmarks):
-            found[f"file {path}"] = of_input(path, key="theorems.refuted or rows.benchmarks")
-        found["refuted"] = of_settings(sorted(refuted_names(place)))
+        found |= theorem_inputs(recipe.theorems) | benchmark_inputs(recipe.rows.benchmarks)
+        found["refuted"] = of_settings(sorted(refuted_statements(place)))
         found["replay"] = of_file(place.replay)
         found["settings"] = of_settings(recipe.label)
         return found | model_inputs(searching_config(context))
@@ -47,15 +47,21 @@ class LabelStep:
         recipe, place = context.recipe, context.place
         account = Manifest(step="pairs", command=f"burnqed iterate run {place.folder.name}")
         watch = guard(recipe.rows.benchmarks, account)
-        names, states = read_refuted(recipe.theorems.refuted, account)
-        false = names | refuted_names(place)
-        where = splits(context)
+        flagged, states = read_refuted(recipe.theorems.refuted, account)
+        pool = load_pool(recipe.theorems, assignment=place.splits)
+        known = flagged | set(pool.refuted)
+        proved_false = refuted_statements(place)
+        where = pool.splits
         provable = {step.state_before for step in ReplayBuffer.read(place.replay).records()}
         # Targets of undecided states are in the terms of the head that judged them, which the earlier runs did not have.
         about = Manifest(step="labels", command=account.command)
         write_labels(
             place.labels / STATES,
-            list(read_judged(runs(place), about, refuted=false, false_states=states)),
+            [
+                judged
+                for run in runs(place)
+                for judged in read_judged([run], about, refuted=known | _among(run, proved_false), false_states=states)
+            ],
             guard=watch,
             splits=where,
             manifest=about,
@@ -63,7 +69,13 @@ class LabelStep:
             min_visits=recipe.label.min_visits,
             proved=provable,
         )
-        searches = read_searches(looked_at(context), account, refuted=false, false_states=states)
+        searches = [
+            searched
+            for run in looked_at(context)
+            for searched in read_searches(
+                [run], account, refuted=known | _among(run, proved_false), false_states=states
+            )
+        ]
         counts = Counter(state.label for searched in searches for state in searched.states.values())
         write_pairs(
             place.labels,
@@ -84,6 +96,16 @@ class LabelStep:
         """The files."""
         files = sorted(context.place.labels.glob("*.jsonl"))
         return {path.name: of_file(path) for path in files} or {"pairs_train.jsonl": "absent"}
+
+
+def _among(run: Path, statements: set[tuple[str, str]]) -> set[str]:
+    """The theorems of a run that are among these statements: another statement may have had the name in another iteration."""
+    return {r.name for r in RunFolder(run).last_results().values() if (r.name, r.digest) in statements}
+
+
+def benchmark_inputs(files: Sequence[Path]) -> dict[str, str]:
+    """Hashes of the benchmarks that are kept out. Raises BadInput for one that is not there."""
+    return {f"benchmark {i}, {path.name}": of_input(path, key="rows.benchmarks") for i, path in enumerate(files)}
 
 
 def looked_at(context: Context) -> list[Path]:

@@ -6,6 +6,7 @@ are in ``times.json``, what failed in ``failures.jsonl``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -55,6 +56,11 @@ def read_manifest(path: Path, iteration: int) -> IterationManifest:
         ) from error
     if found.version != VERSION:
         raise RunError(f"{path} is of version {found.version}, and this burnqed writes {VERSION}")
+    if found.iteration != iteration:
+        raise RunError(
+            f"{path} is that of iteration {found.iteration}, not of {iteration}: the folder was copied; keep its recipe, and "
+            "move everything else away"
+        )
     return found
 
 
@@ -75,6 +81,15 @@ def read_table(path: Path) -> dict[str, str]:
 def write_table(path: Path, table: dict[str, str]) -> None:
     """Write it whole."""
     write_text(path, json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_times(folder: Path) -> dict[str, float]:
+    """The seconds of each step of an iteration; what is no number is left out."""
+    found: dict[str, float] = {}
+    for step, seconds in read_table(folder / TIMES).items():
+        with contextlib.suppress(ValueError):
+            found[step] = float(seconds)
+    return found
 
 
 def note_failure(folder: Path, failure: Failure) -> None:

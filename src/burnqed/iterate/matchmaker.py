@@ -131,7 +131,7 @@ def assign_attempts(
     changed, and do not count. ``negatable`` are the theorems whose negation can be stated, None for all. Ties are broken by the
     seed. Raises CanaryProved when theorem and negation are both proved, since one of the two is false.
     """
-    _refuse_contradictions(history)
+    refuse_contradictions(history)
     pasts = _pasts(theorems, history, seed)
     alive = [p for p in pasts if not p.refuted]
     solved = [p for p in alive if p.solved]
@@ -166,7 +166,7 @@ def _pasts(theorems: Iterable[str], history: Sequence[Attempt], seed: int) -> li
     return list(pasts.values())
 
 
-def _refuse_contradictions(history: Iterable[Attempt]) -> None:
+def refuse_contradictions(history: Iterable[Attempt]) -> None:
     """Raise CanaryProved when a statement and its negation are both on record as proved, whoever asks for it now."""
     proved = {(a.theorem, a.digest, a.negated) for a in history if a.proved}
     both = sorted(name for name, digest, negated in proved if negated and (name, digest, False) in proved)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,8 +99,8 @@ class Place:
 
     @property
     def splits(self) -> Path:
-        """Where each theorem belongs, for all iterations beside this one."""
-        return self.folder.parent / "splits.json"
+        """Where each theorem belongs, for all iterations that follow the first one."""
+        return self.chain[0].folder.parent / "splits.json"
 
     @property
     def chain(self) -> tuple[Place, ...]:
@@ -110,15 +112,39 @@ class Place:
         return next((p.model for p in reversed(self.chain) if p.model.is_dir()), None)
 
 
-def place_of(folder: Path, previous: Path | None = None) -> Place:
-    """The place of an iteration. Raises BadInput when the folder is not called ``iter_K``, or the one before is not there."""
-    found = _NAME.fullmatch(folder.name) or _NAME.fullmatch(folder.resolve().name)
+def place_of(folder: Path, previous: Path | None = None, *, later: tuple[str, ...] = ()) -> Place:
+    """The place of an iteration; ``previous`` is what its recipe says of the one before, which is asked where this is None.
+
+    However the folder is named, its path is the same: from where we are, or from the root for what is not below that. ``later``
+    are the names of the iterations that follow it. Raises BadInput when the folder is not called ``iter_K``, when the one before
+    is not there, and when two that follow each other have one name.
+    """
+    folder = _settled(folder)
+    found = _NAME.fullmatch(folder.name)
     if found is None:
         raise BadInput(f"{folder}: the folder of an iteration is called iter_0, iter_1 and so on")
+    if folder.name in later:
+        raise BadInput(f"{folder} comes before an iteration of the same name; look at `previous` in their recipes")
     number = int(found[1])
-    before = previous or (folder.parent / f"iter_{number - 1}" if number else None)
-    if before is None or (previous is None and not (before / RECIPE).exists()):
+    named = previous or _named_previous(folder / RECIPE)
+    before = named or (folder.parent / f"iter_{number - 1}" if number else None)
+    if before is None or (named is None and not (before / RECIPE).exists()):
         return Place(folder, number)
     if not (before / RECIPE).exists():
         raise BadInput(f"{before} is to be the iteration before {folder.name}, and has no {RECIPE}")
-    return Place(folder, number, place_of(before))
+    return Place(folder, number, place_of(before, later=(*later, folder.name)))
+
+
+def _settled(folder: Path) -> Path:
+    # Not resolve(): a link called iter_K to another disk is an iteration too.
+    whole, here = Path(os.path.abspath(folder)), Path.cwd()  # noqa: PTH100
+    return whole.relative_to(here) if whole != here and whole.is_relative_to(here) else whole
+
+
+def _named_previous(recipe: Path) -> Path | None:
+    """What a recipe says of the iteration before; nothing where it cannot be read, which whoever runs it is told."""
+    try:
+        named = tomllib.loads(recipe.read_text(encoding="utf-8")).get("previous")
+    except (OSError, ValueError):
+        return None
+    return Path(named) if isinstance(named, str) else None

@@ -11,21 +11,24 @@ from burnqed.assemble.config import RunConfig
 from burnqed.data.contrastive import PairConfig
 from burnqed.data.filters import FilterConfig
 from burnqed.data.rows import RowConfig
+from burnqed.evaluate.record import OWN
 from burnqed.iterate.matchmaker import MatchmakerConfig
 from burnqed.joint.config import JointConfig
 from burnqed.joint.decoupled_config import DecoupledConfig
 from burnqed.search.config import SearchConfig
+from burnqed.value.trivial import TRIVIAL
 
 PREVIOUS: Literal["previous"] = "previous"
 FRESH = "fresh"
 
 
 class TheoremsConfig(BaseModel, frozen=True, extra="forbid"):
-    """What is searched. Only theorems of the split ``train`` are; those of ``valid`` serve the calibration."""
+    """What is searched: theorems of the splits ``train`` and ``valid``. Those of ``valid`` only measure."""
 
     files: tuple[Path, ...] = Field((), description="theorem records or statements: harvested, generated, your own")
     refuted: tuple[Path, ...] = Field(
-        (), description="statements known to be false, such as refuted.jsonl of generated ones: searched for negatives"
+        (),
+        description="statements known to be false, all of them, such as refuted.jsonl of generated ones: searched for negatives",
     )
 
 
@@ -158,6 +161,8 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("rows.benchmarks: name the files of benchmarks that must not get into the training data")
         if self.train.mode == "decoupled" and self.train.start == FRESH:
             raise ValueError("train.start: a head alone needs a model to embed with; start from previous or a folder")
+        if wrong := next((arm for arm in self.evaluate.arms if arm != OWN and arm not in TRIVIAL), None):
+            raise ValueError(f"evaluate.arms: there is no value {wrong}; choose among {', '.join((OWN, *TRIVIAL))}")
         names = [b.name or Path(b.what).stem for b in self.evaluate.benchmarks]
         if twice := next((n for n in names if names.count(n) > 1), None):
             raise ValueError(f"evaluate.benchmarks: two of them are called {twice}; give one a name")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from burnqed.core.errors import BurnqedError
+from burnqed.core.errors import BurnqedError, RunError
 from burnqed.evaluate.compare_report import write_comparison
 from burnqed.evaluate.compare_targets import targets
 from burnqed.evaluate.comparison import compare
@@ -20,7 +20,7 @@ from burnqed.iterate.comparison import comparable
 from burnqed.iterate.context import Context
 from burnqed.iterate.driver import STEPS
 from burnqed.iterate.evaluate_step import evaluations
-from burnqed.iterate.manifest import FAILURES, TIMES, Entry, Failure, IterationManifest, read_manifest, read_table
+from burnqed.iterate.manifest import FAILURES, Entry, Failure, IterationManifest, read_manifest, read_times
 from burnqed.iterate.place import Place
 from burnqed.iterate.search_step import runs
 from burnqed.report.bars import bars
@@ -64,12 +64,12 @@ def write_iteration_report(context: Context) -> Path:
 
 def _facts(context: Context, manifest: IterationManifest) -> _Facts:
     place = context.place
-    times = read_table(place.folder / TIMES)
+    times = read_times(place.folder)
     steps = [
         (
             step.name,
             _told(entry),
-            f"{float(times.get(step.name, 0)):,.1f} s",
+            f"{times.get(step.name, 0.0):,.1f} s",
         )
         for step in STEPS
         if (entry := manifest.steps.get(step.name)) is not None
@@ -157,7 +157,7 @@ def _markdown(facts: _Facts) -> str:
     lines = [f"# {facts.name}", ""]
     lines += [facts.about, ""] if facts.about else []
     lines += ["| step | what came of it | time |", "|---|---|---|"]
-    lines += [f"| {name} | {told} | {time} |" for name, told, time in facts.steps]
+    lines += [f"| {name} | {_cell(told)} | {time} |" for name, told, time in facts.steps]
     if facts.rounds:
         lines += ["", "## Searches", ""]
         lines += [
@@ -229,17 +229,37 @@ def _write_log(place: Place, facts: _Facts) -> None:
     # The first answer to a question is about the systems as they are; the others stand in the report.
     lines += [f"- {answers[0]}" for _, answers in facts.verdicts if answers]
     lines += [f"- **went wrong**, {f.step}: {f.error}" for f in facts.failures]
-    entry = "\n".join([*lines, end])
-    text = path.read_text(encoding="utf-8") if path.exists() else _TITLE
-    if begin in text and end in text:
-        before, _, rest = text.partition(begin)
-        text = before + entry + rest.partition(end)[2]
+    text = _read_log(path)
+    ends = "\r\n" if "\r\n" in text else "\n"
+    entry = ends.join([*lines, end])
+    at = text.find(begin)
+    until = text.find(end, at) if at >= 0 else -1
+    if until >= 0:
+        known = text[at : until + len(end)]
+        if known.split(ends)[2:] != entry.split(ends)[2:]:  # all but the marker and the date
+            text = text[:at] + entry + text[until + len(end) :]
     else:
         # Newest first: before the first entry of any kind, after the title and what stands below it.
         first = re.search(r"^(?:## |<!-- )", text, re.MULTILINE)
         at = first.start() if first else len(text)
-        text = f"{text[:at].rstrip()}\n\n{entry}\n\n{text[at:]}"
-    write_text(path, text.rstrip("\n") + "\n")
+        apart = next((more for more in ("", ends) if f"{text[:at]}{more}".endswith(2 * ends)), 2 * ends)
+        text = f"{text[:at]}{apart}{entry}{ends}{ends if text[at:] else ''}{text[at:]}"
+    write_text(path, text)
+
+
+def _read_log(path: Path) -> str:
+    """The log as it is, its line ends too; its title where there is none yet. Raises RunError for what is no text."""
+    if not path.exists():
+        return _TITLE
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read as UTF-8 text, so nothing was written into it: {error}") from error
+
+
+def _cell(text: str) -> str:
+    """Text in a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _number(figure: float | int | str) -> str:

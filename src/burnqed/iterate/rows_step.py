@@ -10,8 +10,9 @@ from burnqed.data.rows_files import write_rows
 from burnqed.data.rows_reading import guard, read_steps
 from burnqed.iterate.context import Context
 from burnqed.iterate.digests import of_file, of_input, of_settings
-from burnqed.iterate.label_step import splits
+from burnqed.iterate.label_step import benchmark_inputs, splits
 from burnqed.iterate.place import Place
+from burnqed.iterate.pool import theorem_inputs
 from burnqed.iterate.replay import ReplayBuffer
 from burnqed.iterate.step import Told
 
@@ -28,10 +29,8 @@ class RowsStep:
     def inputs(self, context: Context) -> dict[str, str]:
         """The replay buffer, files of steps, benchmarks, settings."""
         rows = context.recipe.rows
-        found = {
-            f"file {path}": of_input(path, key="rows.extra or rows.benchmarks")
-            for path in (*rows.extra, *rows.benchmarks)
-        }
+        found = theorem_inputs(context.recipe.theorems) | benchmark_inputs(rows.benchmarks)
+        found |= {f"extra {i}, {path.name}": of_input(path, key="rows.extra") for i, path in enumerate(rows.extra)}
         found["replay"] = of_file(context.place.replay)
         found["settings"] = of_settings(rows.rows, rows.filters)
         return found

@@ -17,17 +17,16 @@ from burnqed.core.theorem import Theorem
 from burnqed.data.labels_reading import recorded_searches
 from burnqed.data.manifest import Manifest
 from burnqed.iterate.context import Context
-from burnqed.iterate.digests import of_input, of_run, of_settings
-from burnqed.iterate.matchmaker import Assignment, Attempt, assign_attempts
+from burnqed.iterate.digests import of_file, of_run, of_settings
+from burnqed.iterate.matchmaker import Assignment, Attempt, assign_attempts, refuse_contradictions
 from burnqed.iterate.place import Place
-from burnqed.iterate.pool import load_pool
+from burnqed.iterate.pool import load_pool, theorem_inputs
 from burnqed.iterate.promise import promise
 from burnqed.iterate.recipe import AttemptConfig
 from burnqed.iterate.searching import OpenLean, opened, search
 from burnqed.iterate.step import Told
-from burnqed.iterate.systems import head_of, model_inputs, with_models
+from burnqed.iterate.systems import deciding, head_of, model_inputs, with_models, with_policy
 from burnqed.run.result import TheoremResult
-from burnqed.search.config import SearchConfig
 from burnqed.trajectory.files import whole_lines, write_text
 
 NEGATED, REFUTED = "_negated", "refuted"
@@ -45,13 +44,9 @@ class SearchStep:
     def inputs(self, context: Context) -> dict[str, str]:
         """Theorems, how they are searched, by which models, and what became of them before."""
         recipe = context.recipe
-        found = {
-            f"theorems {path}": of_input(path, key="theorems.files" if path in recipe.theorems.files else "refuted")
-            for path in (*recipe.theorems.files, *recipe.theorems.refuted)
-        }
         config = searching_config(context)
-        deciding = config.model_dump(mode="json", exclude={"lean": {"workers"}, "policy": {"model"}, "value": {"head"}})
-        found["settings"] = of_settings(deciding, recipe.search, recipe.matchmaker, recipe.seed)
+        found = theorem_inputs(recipe.theorems)
+        found["settings"] = of_settings(deciding(config), recipe.search, recipe.matchmaker, recipe.seed)
         found["before"] = of_settings([msgspec.to_builtins(a) for a in history(context.place.previous)])
         return found | model_inputs(config)
 
@@ -64,11 +59,12 @@ class SearchStep:
         searched = pool.searched
         negations = {name: no for name, no in pool.negations.items() if name in searched}
         false = share_of(list(pool.false.values()), context.recipe.search.refuted_share, seed=context.recipe.seed)
-        return asyncio.run(_Rounds(context, searched, negations, false).run())
+        return asyncio.run(_searched(Rounds(context, searched, negations, false)))
 
     def outputs(self, context: Context) -> dict[str, str]:
-        """Of each run what was found."""
-        return {run.name: of_run(run) for run in runs(context.place)}
+        """Of each run what was found, and what the matchmaker is told of it."""
+        found = {run.name: of_run(run) for run in runs(context.place)}
+        return {**found, "history.jsonl": of_file(context.place.history)}
 
 
 def runs(place: Place) -> list[Path]:
@@ -88,9 +84,9 @@ def history(place: Place | None) -> list[Attempt]:
     return found
 
 
-def refuted_names(place: Place) -> set[str]:
-    """Theorems whose negation was proved, up to and with this iteration."""
-    return {a.theorem for a in history(place) if a.negated and a.proved}
+def refuted_statements(place: Place) -> set[tuple[str, str]]:
+    """Name and digest of the theorems whose negation was proved, up to and with this iteration."""
+    return {(a.theorem, a.digest) for a in history(place) if a.negated and a.proved}
 
 
 def searching_config(context: Context) -> RunConfig:
@@ -99,8 +95,9 @@ def searching_config(context: Context) -> RunConfig:
     model = before.model_of() if before is not None and recipe.search.models == "previous" else None
     if model is None or before is None:
         return recipe.prove
-    head = head_of(before, recipe.search.value) if recipe.search.value != "configured" else None
-    return with_models(recipe.prove, model, head)
+    if recipe.search.value == "configured":
+        return with_policy(recipe.prove, model)
+    return with_models(recipe.prove, model, head_of(before, recipe.search.value))
 
 
 def share_of(theorems: Sequence[Theorem], share: float, *, seed: int) -> list[Theorem]:
@@ -109,34 +106,49 @@ def share_of(theorems: Sequence[Theorem], share: float, *, seed: int) -> list[Th
     return [theorems[i] for i in sorted(drawn)]
 
 
+async def _searched(rounds: Rounds) -> Told:
+    everything = [*rounds.theorems.values(), *rounds.negations.values(), *rounds.false]
+    async with opened(rounds.context, everything) as lean:
+        return await rounds.run(lean)
+
+
 @dataclass
-class _Rounds:
-    """All rounds of one iteration over one Lean."""
+class Rounds:
+    """All rounds of one iteration over one Lean. ``theorems`` and ``negations`` are by the name of the theorem."""
 
     context: Context
     theorems: dict[str, Theorem]
     negations: dict[str, Theorem]
     false: list[Theorem]
     attempts: list[Attempt] = field(default_factory=list)
+    trouble: str = ""  # what the first search said that ended in an error
 
-    async def run(self) -> Told:
+    async def run(self, lean: OpenLean) -> Told:
+        """Search; what is on record is not searched again.
+
+        Raises CanaryProved for a false statement that was proved, RunError when every search ended in an error, Stopped when
+        somebody asked for an end.
+        """
         context, place = self.context, self.context.place
         config = searching_config(context)
-        everything = [*self.theorems.values(), *self.negations.values(), *self.false]
-        async with opened(context, everything) as lean:
-            for number, attempt in enumerate(context.recipe.search.attempts):
-                await self._round(lean, number, attempt, config)
-                text = "".join(f"{msgspec.json.encode(a).decode()}\n" for a in self.attempts)
-                write_text(place.history, text)
-            if self.false:
-                results = await search(
-                    context, lean, self.false, config, place.searches / REFUTED, what="false statements"
-                )
-                _alarm_if_proved(results)
+        place.searches.mkdir(parents=True, exist_ok=True)
+        for number, attempt in enumerate(context.recipe.search.attempts):
+            await self._round(lean, number, attempt, config)
+            text = "".join(f"{msgspec.json.encode(a).decode()}\n" for a in self.attempts)
+            write_text(place.history, text)
+            refuse_contradictions([*history(place.previous), *self.attempts])
+        if self.false:
+            results = await search(context, lean, self.false, config, place.searches / REFUTED, what="false statements")
+            _alarm_if_proved(results)
         mine = [a for a in self.attempts if not a.negated]
+        if mine and all(a.error for a in mine):
+            raise RunError(
+                f"all {len(mine)} searches of {place.folder.name} ended in an error, the first: {self.trouble}"
+            )
         return {
             "searches": len(self.attempts),
             "theorems": len({a.theorem for a in mine}),
+            "errors": sum(a.error for a in self.attempts),
             "proved": len({a.theorem for a in mine if a.proved}),
             "negations proved": len({a.theorem for a in self.attempts if a.negated and a.proved}),
         }
@@ -158,11 +170,13 @@ class _Rounds:
             return
         context, place = self.context, self.context.place
         forms = [(self.negations if a.negated else self.theorems)[a.theorem] for a in chosen]
-        budgets = {form.name: _times(config.search, a.budget_factor) for form, a in zip(forms, chosen, strict=True)}
+        factors = {form.name: a.budget_factor for form, a in zip(forms, chosen, strict=True)}
         told = f"{name.replace('_', ' ')}, {place.folder.name}"
-        results = await search(context, lean, forms, config, place.searches / name, what=told, own_config=budgets)
+        results = await search(context, lean, forms, config, place.searches / name, what=told, factors=factors)
         nearness = promises(place.searches / name)
         for assignment, result in zip(chosen, results, strict=True):
+            if result.status == "error":
+                self.trouble = self.trouble or result.reason
             self.attempts.append(
                 Attempt(
                     theorem=assignment.theorem,
@@ -203,16 +217,4 @@ def _for_round(config: RunConfig, attempt: AttemptConfig) -> RunConfig:
     policy = config.policy.model_copy(update={"sampling": sampling})
     return config.model_copy(
         update={"policy": policy, "search": config.search.model_copy(update={"seed": attempt.seed})}
-    )
-
-
-def _times(config: SearchConfig, factor: float) -> SearchConfig:
-    """A larger budget: in nodes, seconds, tactics and tokens alike."""
-    return config.model_copy(
-        update={
-            "max_nodes": round(config.max_nodes * factor),
-            "max_seconds": config.max_seconds * factor,
-            "max_tactics": round(config.max_tactics * factor),
-            "max_tokens": round(config.max_tokens * factor),
-        }
     )

@@ -18,7 +18,7 @@ from burnqed.assemble.prover import make_prover
 from burnqed.core.ports import Gate
 from burnqed.core.theorem import Theorem
 from burnqed.data.pace import Progress
-from burnqed.iterate.context import Context, Stopped
+from burnqed.iterate.context import Context
 from burnqed.lean.pool import WorkerPool
 from burnqed.policy.menu import MenuPolicy, load_menu
 from burnqed.run.folder import RunFolder
@@ -55,11 +55,12 @@ async def search(
     folder: Path,
     *,
     what: str,
-    own_config: Mapping[str, SearchConfig] | None = None,
+    factors: Mapping[str, float] | None = None,
 ) -> list[TheoremResult]:
     """Search what is not on record in the folder yet; results in the order of the theorems.
 
-    Raises Stopped when somebody asked for an end: what was done is on record.
+    ``factors`` multiply the budgets of single theorems, by name. Raises Stopped when somebody asked for an end: what was done is
+    on record.
     """
     began_s = time.monotonic()
     done = 0
@@ -68,9 +69,9 @@ async def search(
         make = RunFolder.resume if (folder / "run.json").exists() else RunFolder.create
         run = make(folder, settings | parts.about)
         before = len(run.finished())
-        prover = make_prover(
-            parts, lean=lean.side, pool=lean.pool, gate=lean.gate, folder=run, own_config=own_config or {}
-        )
+        # Of the parts' own settings, which have the weight that the value was calibrated to.
+        budgets = {name: times(parts.search, factor) for name, factor in (factors or {}).items()}
+        prover = make_prover(parts, lean=lean.side, pool=lean.pool, gate=lean.gate, folder=run, own_config=budgets)
 
         def on_result(result: TheoremResult) -> None:
             nonlocal done
@@ -85,14 +86,28 @@ async def search(
 
 
 async def until_stopped(context: Context, work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
-    """Await it; when somebody asks for an end, it is cancelled and Stopped is raised."""
+    """Await it; when somebody asks for an end, it is cancelled and Stopped is raised. It never goes on after this returns."""
     task = asyncio.ensure_future(work)
-    while not task.done():
-        await asyncio.wait([task], timeout=_ASK_EVERY_S)
-        if context.stop() and not task.done():
+    try:
+        while not task.done():
+            await asyncio.wait([task], timeout=_ASK_EVERY_S)
+            if not task.done():
+                context.check_stop()
+        return task.result()
+    finally:
+        if not task.done():
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            context.check_stop()
-            raise Stopped("stopped")
-    return task.result()
+
+
+def times(config: SearchConfig, factor: float) -> SearchConfig:
+    """A larger budget: in nodes, seconds, tactics and tokens alike."""
+    return config.model_copy(
+        update={
+            "max_nodes": round(config.max_nodes * factor),
+            "max_seconds": config.max_seconds * factor,
+            "max_tactics": round(config.max_tactics * factor),
+            "max_tokens": round(config.max_tokens * factor),
+        }
+    )

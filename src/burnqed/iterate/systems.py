@@ -9,7 +9,8 @@ from typing import Literal
 
 from burnqed.assemble.config import RunConfig
 from burnqed.core.calibration import Calibration
-from burnqed.iterate.digests import of_model, of_settings
+from burnqed.core.errors import BadInput
+from burnqed.iterate.digests import ABSENT, of_input, of_model, of_settings
 from burnqed.iterate.place import Place
 from burnqed.value.config import ValueConfig
 
@@ -18,13 +19,30 @@ Head = Literal["joint", "decoupled"]
 
 def with_models(config: RunConfig, model: Path, head: Path | None) -> RunConfig:
     """The configuration with this model as policy, and this head as value; without a head the value stays a trivial one."""
-    policy = config.policy.model_copy(update={"kind": "model", "model": model})
     value = config.value
     if head is not None:
         value = value.model_copy(update={"kind": "head", "head": head, "encoder": None})
     elif value.kind in ("head", "server"):
         value = ValueConfig(kind="none")
-    return config.model_copy(update={"policy": policy, "value": value})
+    return with_policy(config, model).model_copy(update={"value": value})
+
+
+def with_policy(config: RunConfig, model: Path) -> RunConfig:
+    """The configuration with this model as policy, and the value as it is."""
+    policy = config.policy.model_copy(update={"kind": "model", "model": model})
+    return config.model_copy(update={"policy": policy})
+
+
+def deciding(config: RunConfig) -> dict[str, object]:
+    """The settings that decide what a search finds; files and models are known by their hashes (:func:`model_inputs`)."""
+    return config.model_dump(
+        mode="json",
+        exclude={
+            "lean": {"workers", "worker_mb", "sweep_every"},
+            "policy": {"model", "menu", "device", "endpoint"},
+            "value": {"head", "encoder", "device", "endpoint"},
+        },
+    )
 
 
 def head_of(place: Place, which: str) -> Path | None:
@@ -40,14 +58,29 @@ def heads_of(place: Place) -> dict[Head, Path]:
 
 
 def model_inputs(config: RunConfig) -> dict[str, str]:
-    """Hashes of the models that a configuration names, with the calibration that is stored with the head."""
-    found: dict[str, str] = {}
+    """Hashes of menu and models that a configuration names, with the calibration that is stored with the head.
+
+    Raises BadInput for one that is not there.
+    """
+    found = menu_input(config)
     if config.policy.model is not None:
-        found["policy model"] = of_model(config.policy.model)
+        found["policy model"] = _present(config.policy.model, key="prove.policy.model")
     if config.value.head is not None:
-        found["value head"] = of_model(config.value.head) + calibration_in(config.value.head)
+        found["value head"] = _present(config.value.head, key="prove.value.head") + calibration_in(config.value.head)
     if config.value.encoder is not None:
-        found["value encoder"] = of_model(config.value.encoder)
+        found["value encoder"] = _present(config.value.encoder, key="prove.value.encoder")
+    return found
+
+
+def menu_input(config: RunConfig) -> dict[str, str]:
+    """The hash of a menu of the user's own, by name; nothing where there is none. Raises BadInput when it is not there."""
+    menu = config.policy.menu
+    return {"menu": of_input(menu, key="prove.policy.menu")} if menu is not None else {}
+
+
+def _present(folder: Path, *, key: str) -> str:
+    if (found := of_model(folder)) == ABSENT:
+        raise BadInput(f"{key}: there is no model in {folder}; put it back, or name another")
     return found
 
 

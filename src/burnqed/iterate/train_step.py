@@ -48,6 +48,7 @@ class TrainStep:
         from burnqed.joint.prepare import Data
         from burnqed.joint.train import Listener, Training
         from burnqed.joint.train import Told as Stands
+        from burnqed.train.journal import read_red_lines
         from burnqed.train.report import write_report
         from burnqed.train.workers import Workers
 
@@ -79,7 +80,8 @@ class TrainStep:
         context.check_stop()
         if not ended.finished:
             raise RunError(f"the training in {place.training} ended at step {ended.step} of {ended.total}: {ended.why}")
-        told: dict[str, float | int | str] = {"steps": ended.total, "red lines": len(ended.crossings)}
+        # From the journal, which knows of those that were crossed before it was stopped, too.
+        told: dict[str, float | int | str] = {"steps": ended.total, "red lines": len(read_red_lines(place.training))}
         return told | {name: round(ended.metrics[name], 4) for name in _TOLD if name in ended.metrics}
 
     def outputs(self, context: Context) -> dict[str, str]:
@@ -90,7 +92,10 @@ class TrainStep:
 
 
 class ExportStep:
-    """``model/`` and, after joint training, ``joint_head/``: what ``burnqed prove`` takes."""
+    """``model/`` and, after joint training, ``joint_head/``: what ``burnqed prove`` takes.
+
+    Where a head alone is trained on a model from elsewhere, ``model/`` is a copy of that, for whoever takes the iteration's.
+    """
 
     name = "export"
 
@@ -101,7 +106,8 @@ class ExportStep:
     def inputs(self, context: Context) -> dict[str, str]:
         """The weights that were trained, and what they were trained on top of."""
         if context.recipe.train.mode == "decoupled":
-            return {"mode": "decoupled"}
+            copied = _copied(context)
+            return {"mode": "decoupled", **({"base": of_model(copied)} if copied is not None else {})}
         base = start_of(context)
         return {
             "weights": _weights_of(context.place.training),
@@ -111,20 +117,18 @@ class ExportStep:
 
     def run(self, context: Context) -> Told:
         """Merge what was learned into the model, and write both."""
-        if context.recipe.train.mode == "decoupled":
-            return {}
-        from burnqed.joint.finish import finish
-        from burnqed.train.checkpoint import latest_checkpoint
-
-        place = context.place
-        checkpoint = latest_checkpoint(place.training / "checkpoints")
-        if checkpoint is None:
-            raise RunError(f"{place.training} has no checkpoint to export")
+        place, copied = context.place, _copied(context)
         scratch = place.folder / ".export"
         shutil.rmtree(scratch, ignore_errors=True)
-        done = finish(checkpoint, scratch)
+        head: Path | None = None
+        if copied is not None:
+            model = Path(shutil.copytree(copied, scratch / "model"))
+        elif context.recipe.train.mode == "decoupled":
+            return {}
+        else:
+            model, head = _finished(place, scratch)
         # The model comes last: where it stands, everything does.
-        for made, target in ((done.head, place.joint_head), (done.model, place.model)):
+        for made, target in ((head, place.joint_head), (model, place.model)):
             if made is not None:
                 shutil.rmtree(target, ignore_errors=True)
                 made.rename(target)
@@ -133,12 +137,30 @@ class ExportStep:
 
     def outputs(self, context: Context) -> dict[str, str]:
         """Weights, tokenizer and settings of the model, and the head's weights."""
-        if context.recipe.train.mode == "decoupled":
+        if context.recipe.train.mode == "decoupled" and _copied(context) is None:
             return {}
         found = {"model": of_model(context.place.model)}
         if context.recipe.train.mode == "joint":
             found["joint head"] = of_model(context.place.joint_head)
         return found
+
+
+def _finished(place: Place, scratch: Path) -> tuple[Path, Path | None]:
+    """Model and head of the last checkpoint."""
+    from burnqed.joint.finish import finish
+    from burnqed.train.checkpoint import latest_checkpoint
+
+    checkpoint = latest_checkpoint(place.training / "checkpoints")
+    if checkpoint is None:
+        raise RunError(f"{place.training} has no checkpoint to export")
+    done = finish(checkpoint, scratch)
+    return done.model, done.head
+
+
+def _copied(context: Context) -> Path | None:
+    """The model from elsewhere that a head alone is trained on; None when the model is trained here, or is the one before."""
+    learning = context.recipe.train
+    return start_of(context) if learning.mode == "decoupled" and learning.start != PREVIOUS else None
 
 
 def start_of(context: Context) -> Path | None:
@@ -172,9 +194,9 @@ def training_config(context: Context) -> JointConfig:
     return config.model_copy(update=update)
 
 
-def has_pairs(place: Place) -> bool:
-    """Whether there is any pair to measure or to learn from."""
-    return any(p.stat().st_size for p in place.labels.glob("pairs_*.jsonl"))
+def has_pairs(place: Place, *, split: str = "*") -> bool:
+    """Whether there is any pair, of a split or at all."""
+    return any(p.stat().st_size for p in place.labels.glob(f"pairs_{split}.jsonl"))
 
 
 def _weights_of(run: Path) -> str:
