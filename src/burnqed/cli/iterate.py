@@ -197,6 +197,21 @@ def status(
             console.print(f"went wrong {failure.when}, {failure.step}: {failure.error}", highlight=False, markup=False)
 
 
+@app.command("report")
+def report(folders: Folders) -> None:
+    """Write the reports again, from what is stored; nothing is searched or trained.
+
+    [bold]Examples[/bold]
+
+      burnqed iterate report iterations/iter_*
+    """
+    _require_packages()
+    from burnqed.iterate.report import write_iteration_report
+
+    for folder in folders:
+        print(write_iteration_report(_context(folder)))
+
+
 def _context(folder: Path, assignments: list[str] | None = None, **parts: object) -> Context:
     from burnqed.iterate.context import Context
     from burnqed.iterate.place import place_of

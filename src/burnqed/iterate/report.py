@@ -29,6 +29,7 @@ from burnqed.run.folder import RunFolder
 from burnqed.trajectory.files import whole_lines, write_text
 
 HTML, MARKDOWN, README, LOG = "report.html", "report.md", "README.md", "LOG.md"
+_STYLE = ".short { white-space: nowrap; } .fact { white-space: normal; text-align: left; overflow-wrap: anywhere; } .card li { font-size: 14px; }"
 _TITLE = "# What was learned, failures included\n"
 
 
@@ -184,18 +185,23 @@ def _page(facts: _Facts) -> str:
         f"{tile(f'{sum(map(Counter.total, facts.rounds.values())):,}', 'searches')}{tile(f'{proved:,}', 'found a proof')}"
         f"{tile(str(len(facts.failures)), 'failures on the way')}</div>"
     )
-    body += [f"<h2>{escape(q)}</h2>{''.join(f'<p>{escape(a)}</p>' for a in answers)}" for q, answers in facts.verdicts]
+    rows = "".join(
+        f'<tr><td class="short">{escape(name)}</td><td class="fact">{escape(told)}</td><td class="short">{escape(time)}</td></tr>'
+        for name, told, time in facts.steps
+    )
+    heads = '<tr><th class="short">step</th><th class="fact">what came of it</th><th class="short">time</th></tr>'
+    body.append(card("Steps", f'<div class="wide"><table>{heads}{rows}</table></div>'))
     if facts.shares:
         body.append(card("Proved", table(("benchmark", "head", "value", "share, 95 % interval"), facts.shares)))
-    body.append(card("Steps", table(("step", "what came of it", "time"), facts.steps)))
+    body += [card(q, f"<ul>{''.join(f'<li>{escape(a)}</li>' for a in answers)}</ul>") for q, answers in facts.verdicts]
     charts = [card(f"Searches: {run}", bars(dict(c))) for run, c in facts.rounds.items() if c]
     body.append(f'<div class="grid">{"".join(charts)}</div>')
     if facts.failures:
-        rows = [(f.when, f.step, f.error) for f in facts.failures]
-        body.append(card("What went wrong on the way", table(("when", "step", "what"), rows)))
+        failed = [(f.when, f.step, f.error) for f in facts.failures]
+        body.append(card("What went wrong on the way", table(("when", "step", "what"), failed)))
     links = "".join(f'<li><a href="{escape(path)}">{escape(title)}</a></li>' for title, path in facts.pages)
     body.append(f"<h2>More</h2><ul>{links}</ul>" if links else "")
-    return document(facts.name, "".join(body))
+    return document(facts.name, "".join(body), style=_STYLE)
 
 
 def _readme(context: Context) -> str:
