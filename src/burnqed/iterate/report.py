@@ -29,7 +29,10 @@ from burnqed.run.folder import RunFolder
 from burnqed.trajectory.files import whole_lines, write_text
 
 HTML, MARKDOWN, README, LOG = "report.html", "report.md", "README.md", "LOG.md"
-_STYLE = ".short { white-space: nowrap; } .fact { white-space: normal; text-align: left; overflow-wrap: anywhere; } .card li { font-size: 14px; }"
+_STYLE = """
+.short { white-space: nowrap; } .fact { white-space: normal; text-align: left; overflow-wrap: anywhere; }
+.card li { font-size: 14px; }
+"""
 _TITLE = "# What was learned, failures included\n"
 
 
