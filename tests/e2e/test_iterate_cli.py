@@ -20,7 +20,7 @@ from burnqed.evaluate.record import read_evaluation
 from burnqed.iterate.driver import STEPS
 from burnqed.iterate.matchmaker import Attempt
 
-pytestmark = pytest.mark.lean
+pytestmark = [pytest.mark.lean, pytest.mark.timeout(1200)]  # the toy runs twice, once with eighteen kills
 ITERATIONS = ("iter_0", "iter_1")
 LIMIT_S = 360
 """The toy is to take less than six minutes on two cores."""

@@ -13,7 +13,7 @@ from tests.unit.iterate_lab import RECIPE, Heard, context_of, lay_out
 
 from burnqed.core.errors import BadInput, RunError
 from burnqed.iterate.context import AtWork, Context, Stopped
-from burnqed.iterate.digests import of_file, of_text
+from burnqed.iterate.digests import of_file, of_model, of_text
 from burnqed.iterate.driver import run_iteration, status
 from burnqed.iterate.place import Place
 from burnqed.iterate.step import Told
@@ -322,16 +322,25 @@ def test_what_the_iteration_before_lacks_keeps_the_next_one_waiting(toy):
     assert later.run() == ["one", "two", "three"]
 
 
-def test_a_model_of_the_iteration_before_that_is_gone_is_told(toy):
+def test_a_model_of_the_iteration_before_that_is_gone_or_another_one_is_told(toy):
     toy.run()
+    model = toy.folder / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
     manifest = json.loads(toy.manifest())
-    manifest["steps"]["export"] = {"key": "k", "inputs": {}, "outputs": {"model": "abc"}}
+    manifest["steps"]["export"] = {"key": "k", "inputs": {}, "outputs": {"model": of_model(model)}}
     (toy.folder / "manifest.json").write_text(json.dumps(manifest))
     later = Toy(toy.folder.with_name("iter_1"), toy.calls, toy.steps)
     later.folder.mkdir()
     (later.folder / "given").write_text("4")
     (later.folder / "recipe.toml").write_text(RECIPE)
+    (model / "config.json").unlink()
+    model.rmdir()
     with pytest.raises(BadInput, match=r"iter_0/model is gone; run `burnqed iterate run .*iter_0`"):
         later.run()
-    (toy.folder / "model").mkdir()
+    model.mkdir()
+    (model / "config.json").write_text('{"hidden_size": 8}')
+    with pytest.raises(BadInput, match=r"iter_0/model is not what iter_0 finished with; run `burnqed iterate run"):
+        later.run()
+    (model / "config.json").write_text("{}")
     assert later.run() == ["one", "two", "three"]

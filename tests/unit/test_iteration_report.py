@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,17 @@ def test_an_evaluation_in_which_searches_are_missing_is_reported_and_not_compare
     text = (folder / "report.md").read_text()
     assert "| toy | decoupled | own |" in text
     assert "| toy | joint | own | 75.0% of 4" in text
+
+
+def test_a_comparison_of_evaluations_that_are_superseded_does_not_stay(folder):
+    proved = {"own": [[0, 1, 2]], "none": [[0]]}
+    write(folder / "evaluation/toy/joint", spec(theorems=4), proved)
+    write(folder / "evaluation/toy/decoupled", spec(theorems=4), proved)
+    write_iteration_report(context_of(folder))
+    assert (folder / "comparison/toy/compare.html").exists()
+    shutil.rmtree(folder / "evaluation/toy/joint")
+    write_iteration_report(context_of(folder))
+    assert not (folder / "comparison").exists()
 
 
 def test_status_of_an_iteration_that_was_not_begun(folder):

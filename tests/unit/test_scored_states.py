@@ -107,3 +107,13 @@ async def test_states_know_their_theorem(tmp_path):
     states = scored(tmp_path / "run")
     assert len(states.names) == len(states.energies)
     assert set(states.names) == {"one", "two"}
+
+
+async def test_runs_of_different_values_are_refused(tmp_path):
+    for name, value in (("one", "size"), ("two", "none")):
+        await run(tmp_path / name, ["t"])
+        about = json.loads((tmp_path / name / "run.json").read_text())
+        about["config"]["value"] = {"kind": value}
+        (tmp_path / name / "run.json").write_text(json.dumps(about))
+    with pytest.raises(BadInput, match=r"two was run with the value none, .*one with size; calibrate one at a time"):
+        scored(tmp_path / "one", tmp_path / "two")

@@ -47,6 +47,8 @@ def labels(
     Targets are 1 for proved states, 0 for refuted and exhausted ones. Unknown states have one when the search tried enough
     tactics there and --head or --calibration says what the run's energies mean: the mean of what was found below them.
 
+    A theorem's split is what --theorems or --splits say of it; what neither knows is divided by a hash of its name.
+
     Examples:
       burnqed data labels runs/core --benchmarks minif2f.jsonl --out data/labels.jsonl
 

@@ -285,7 +285,7 @@ def _tell(found: Evaluation, summary: Summary, *, as_json: bool) -> None:
         print(summary.written())
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("arm", "proved", "share (95 %)", "seconds a proof", "ended otherwise"):
+    for title in ("arm", "proved", "share (95 %)", "median s of a proof", "ended otherwise"):
         table.add_column(title, overflow="fold")
     for arm, of in summary.arms.items():
         cost = f"{of.costs['seconds'].median:.1f}" if of.costs else "–"
@@ -294,6 +294,12 @@ def _tell(found: Evaluation, summary: Summary, *, as_json: bool) -> None:
         table.add_row(escape(arm_told(arm, found)), proved, share_told(of), cost, ended)
     console = Console()
     console.print(table, highlight=False)
+    if summary.missing:
+        console.print(
+            f"not complete: {summary.missing:,} of {summary.searches:,} searches are missing and count as not proved above",
+            style="yellow",
+            highlight=False,
+        )
     for failed in summary.failed[:_MOST_ERRORS]:
         console.print(
             f"could not be tried: {' '.join(failed.reason.split())}", style="red", markup=False, highlight=False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,7 +73,11 @@ def init(
     place = place_of(folder)
     if place.recipe.exists():
         raise BadInput(f"{place.recipe} is there already; edit it, or choose another folder")
+    if missing := next((p for p in (*theorems, *benchmarks) if not p.exists()), None):
+        raise BadInput(f"{missing}: there is no such file; paths in a recipe start where you are when you run it")
     first = place.previous is None
+    if first and place.number:
+        print(f"iter_{place.number - 1} is not beside it, so it starts from nothing", file=sys.stderr)
     flags: dict[str, object] = {
         "theorems.files": [str(p) for p in theorems],
         "rows.benchmarks": [str(p) for p in benchmarks],
@@ -117,6 +122,7 @@ def run(
     from burnqed.iterate.context import AtWork, Stopped
     from burnqed.iterate.driver import run_iteration
     from burnqed.iterate.manifest import FAILURES
+    from burnqed.iterate.report import told as told_of
     from burnqed.iterate.report import write_iteration_report
 
     console = Console(stderr=True)
@@ -151,8 +157,7 @@ def run(
                 )
             else:
                 for name, entry in manifest.steps.items():
-                    figures = ", ".join(f"{what} {figure}" for what, figure in entry.told.items())
-                    print(f"{name}: {figures or 'nothing to do'}")
+                    print(f"{name}: {told_of(entry)}")
                 print(f"report: {page}")
 
 
@@ -170,6 +175,7 @@ def status(
     _require_packages()
     from burnqed.iterate.driver import status as standing
     from burnqed.iterate.report import read_failures
+    from burnqed.iterate.report import told as told_of
 
     found = {folder: standing(_context(folder)) for folder in folders}
     if as_json:
@@ -184,9 +190,11 @@ def status(
     console = Console()
     for folder, steps in found.items():
         table = Table("step", "", "", title=escape(str(folder)), title_justify="left")
+        told_before = ""
         for s in steps:
-            figures = ", ".join(f"{what} {figure}" for what, figure in s.entry.told.items()) if s.entry else ""
+            figures = told_of(s.entry) if s.entry else ""
             why = f"changed since: {', '.join(s.changed)}" if s.changed else s.why or figures
+            why, told_before = ("" if s.why and s.why == told_before else why), s.why
             table.add_row(s.step, _SIGNS[s.standing], escape(why))
         console.print(table)
         standings = [s.standing for s in steps]

@@ -32,13 +32,21 @@ def scored_states(folders: Sequence[Path], manifest: Manifest) -> ScoredStates:
 
     The root does not count: its policy term is zero by definition. "Not proved" means: not within the budget of its
     search, which is what a search wants to foretell; it is no label to train a head with. Policy terms come without the weight
-    that the run gave them. Raises BadInput for a folder without a finished search, or whose policy had no weight.
+    that the run gave them. Raises BadInput for a folder without a finished search, or whose policy had no weight, and for runs
+    of different values, since the energies of one say nothing of the other's.
     """
     found = ScoredStates()
+    judged = ""
     for folder in folders:
         before = found.theorems
         searches = list(recorded_searches(folder, manifest))
         weight = _policy_weight(folder)
+        value = _value(folder)
+        if judged and value != judged:
+            raise BadInput(
+                f"{folder} was run with the value {value}, {folders[0]} with {judged}; calibrate one at a time"
+            )
+        judged = value
         for search in searches:
             states = label(search.graph).states
             found.theorems += 1
@@ -51,6 +59,15 @@ def scored_states(folders: Sequence[Path], manifest: Manifest) -> ScoredStates:
         if found.theorems == before:
             raise BadInput(f"{folder} holds no finished search; give the folder of a `burnqed prove` run")
     return found
+
+
+def _value(folder: Path) -> str:
+    """Which value a run had, in words that are the same for the same one."""
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    value = run["config"].get("value", {})
+    about = run.get("models", {}).get("value", {})
+    parts = (value.get("kind"), value.get("head"), value.get("url"), about.get("encoder"))
+    return ", ".join(str(part) for part in parts if part) or "not named"
 
 
 def _policy_weight(folder: Path) -> float:

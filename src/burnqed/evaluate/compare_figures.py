@@ -71,7 +71,10 @@ def what_was_compared(comparison: Comparison) -> list[tuple[str, str]]:
     b = spec.benchmark
     flagged = f"; {'; '.join(b.notes)}" if b.notes else ""
     facts = [
-        ("benchmark", f"{b.name}, {b.split}, {len(b.theorems):,} theorems, revision {b.revision}{flagged}"),
+        (
+            "benchmark",
+            f"{b.name}{f', {b.split}' if b.split else ''}, {len(b.theorems):,} theorems, revision {b.revision}{flagged}",
+        ),
         ("its file", f"{b.path}, sha256 {b.sha256}"),
         ("budget of a search", spec.budget.told()),
         ("seeds", ", ".join(map(str, spec.seeds))),

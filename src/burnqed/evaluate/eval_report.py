@@ -119,7 +119,7 @@ def markdown(found: Evaluation, summary: Summary) -> str:
     lines = [f"# Evaluation of {summary.name}", "", f"{summary.benchmark}; {found.spec.budget.told()} a search.", ""]
     if summary.missing:
         lines += [
-            f"**Not complete: {summary.missing:,} of {summary.searches:,} searches are missing**, as not proved.",
+            f"**Not complete: {summary.missing:,} of {summary.searches:,} searches are missing**, and count as not proved.",
             "",
         ]
     if summary.failed:

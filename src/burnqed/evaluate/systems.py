@@ -71,13 +71,17 @@ def what_changed(before: System, now: System) -> str:
     was, is_ = dict(_flat(before.config)), dict(_flat(now.config))
     for key in sorted(was.keys() | is_.keys()):
         if was.get(key) != is_.get(key) and key not in _FREE and ".endpoint." not in key:
-            return f"{key} is {is_.get(key)}, not {was.get(key)}"
+            return f"{key} is {_shown(is_.get(key))}, not {_shown(was.get(key))}"
     was, is_ = dict(_flat(before.models)), dict(_flat(now.models))
     for key in sorted(was.keys() | is_.keys()):
         if was.get(key) != is_.get(key):
             part = key.partition(".")[0]
             return f"the {part} is another one under the same path, its hash is {is_.get(key)}, not {was.get(key)}"
     return ""
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else str(value)
 
 
 def budget_of(config: RunConfig) -> Budget:

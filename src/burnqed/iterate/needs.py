@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from burnqed.core.errors import BadInput
 from burnqed.iterate.context import Context
-from burnqed.iterate.digests import ABSENT
+from burnqed.iterate.digests import ABSENT, of_model
 from burnqed.iterate.evaluate_step import require_benchmarks
 from burnqed.iterate.manifest import read_manifest
 from burnqed.iterate.place import Place
@@ -53,6 +53,22 @@ def unfinished_before(place: Place, steps: Sequence[str]) -> str:
     for one in reversed(before.chain):
         export = read_manifest(one.manifest, one.number).steps.get("export")
         if export is not None and export.outputs.get("model", ABSENT) != ABSENT:
-            gone = not one.model.is_dir()
-            return f"{one.model} is gone; run `burnqed iterate run {one.folder}`, which makes it again" if gone else ""
+            return _not_what_it_was(one)
+    return ""
+
+
+def _not_what_it_was(place: Place) -> str:
+    """Which model of an iteration is gone or another one than it finished with, in a sentence; empty when none is."""
+    steps = read_manifest(place.manifest, place.number).steps
+    again = f"run `burnqed iterate run {place.folder}`, which makes it again"
+    for step, name, folder in (
+        ("export", "model", place.model),
+        ("export", "joint head", place.joint_head),
+        ("head", "head", place.head),
+    ):
+        was = steps[step].outputs.get(name, ABSENT) if step in steps else ABSENT
+        if was != ABSENT and not folder.is_dir():
+            return f"{folder} is gone; {again}"
+        if was not in (ABSENT, of_model(folder)):
+            return f"{folder} is not what {place.folder.name} finished with; {again}"
     return ""

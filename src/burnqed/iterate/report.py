@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import shutil
 from collections import Counter
 from html import escape
 from pathlib import Path
@@ -33,6 +34,7 @@ _STYLE = """
 .short { white-space: nowrap; } .fact { white-space: normal; text-align: left; overflow-wrap: anywhere; }
 .card li { font-size: 14px; }
 """
+_COMPARISONS = "comparison"
 _TITLE = "# What was learned, failures included\n"
 
 
@@ -72,7 +74,7 @@ def _facts(context: Context, manifest: IterationManifest) -> _Facts:
     steps = [
         (
             step.name,
-            _told(entry),
+            told(entry),
             f"{times.get(step.name, 0.0):,.1f} s",
         )
         for step in STEPS
@@ -91,7 +93,7 @@ def _facts(context: Context, manifest: IterationManifest) -> _Facts:
     )
 
 
-def _told(entry: Entry) -> str:
+def told(entry: Entry) -> str:
     """What came of a step in one line; the shares of evaluations have a table of their own."""
     figures = [f"{what} {_number(figure)}" for what, figure in entry.told.items() if not isinstance(figure, str)]
     notes = [f"{what}: {note}" for what, note in entry.told.items() if isinstance(note, str)]
@@ -134,15 +136,16 @@ def _measured(
                 (folder.parent.name, folder.name, arm, f"{one.share:.1%} of {n} ({one.low:.1%} to {one.high:.1%})")
             )
     said: list[tuple[str, list[str]]] = []
+    shutil.rmtree(place.folder / _COMPARISONS, ignore_errors=True)  # of evaluations that may be superseded
     for benchmark, named in comparable(place).items():
         try:
             comparison = compare(named)
         except BurnqedError as error:
             said.append((f"{benchmark}: cannot be compared with the iteration before", [str(error)]))
             continue
-        out = place.folder / "comparison" / benchmark
+        out = place.folder / _COMPARISONS / benchmark
         write_comparison(out, comparison, named, targets(comparison), title=f"{', '.join(named)}: {benchmark}")
-        pages.append((f"comparison on {benchmark}", f"comparison/{benchmark}/compare.html"))
+        pages.append((f"comparison on {benchmark}", f"{_COMPARISONS}/{benchmark}/compare.html"))
         said += [(f"{benchmark}: {v.question}", [answer.text for answer in v.answers]) for v in verdicts(comparison)]
     for title, path in (
         ("training", "train/report.html"),

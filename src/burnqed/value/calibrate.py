@@ -54,7 +54,8 @@ def fit(policy_terms: Sequence[float], energies: Sequence[float], proved: Sequen
     if min(positive, total - positive) < MIN_EACH:
         raise BadInput(
             f"a calibration needs at least {MIN_EACH} states with a proof and {MIN_EACH} without; "
-            f"there are {positive} and {total - positive}; search more theorems"
+            f"there are {positive} and {total - positive}; search more theorems, of which some need several steps: the state "
+            "that a search begins with does not count"
         )
     intercept, slope = platt(energy, hit)
     if slope <= 0:
