@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
+from rich.progress import TaskID
 from rich.table import Table
 
 from burnqed.cli.install_bar import ensure_lean
 from burnqed.cli.stopping import stopping
-from burnqed.cli.work_bar import told
+from burnqed.cli.work_bar import make_bar, told
 from burnqed.core.errors import BadInput
 from burnqed.data.pace import Progress
 
@@ -243,14 +242,7 @@ def _listening(console: Console) -> Iterator[Listener]:
     """A bar for the piece of work at hand; off a terminal a line for each piece."""
     from burnqed.iterate.context import Listener
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[pace]}"),
-    )
-    bar = Bar(*columns, console=console, disable=not console.is_terminal)
+    bar = make_bar(console, width=24, disable=not console.is_terminal)
     tasks: dict[str, TaskID] = {}
 
     def show(what: str, progress: Progress) -> None:

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
-from burnqed.cli.work_bar import told
+from burnqed.cli.work_bar import make_bar, told
 from burnqed.data.pace import Progress
 
 
@@ -20,14 +18,7 @@ class TrainBar:
         self._console = Console(stderr=True, quiet=quiet)
         self._plain = not self._console.is_terminal
         self._tenth = 0
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[pace]}"),
-        )
-        self._bar = Bar(*columns, console=self._console, disable=self._plain)
+        self._bar = make_bar(self._console, width=24, disable=self._plain)
         self._task = self._bar.add_task("training", total=None, pace="")
 
     def __enter__(self) -> TrainBar:

@@ -11,19 +11,24 @@ from rich.progress import Progress as Bar
 from burnqed.data.pace import Progress
 
 
+def make_bar(console: Console, *, width: int | None = 40, disable: bool) -> Bar:
+    """A bar with description, count, time, and the field ``pace`` for what is told of the speed."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=width),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[pace]}"),
+    )
+    return Bar(*columns, console=console, disable=disable)
+
+
 class WorkBar:
     """Draws on standard error; a context manager. The time left is told only once there is a speed to tell it from."""
 
     def __init__(self, what: str, *, waiting: str = "starting Lean") -> None:
         console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[pace]}"),
-        )
-        self._bar = Bar(*columns, console=console, disable=not console.is_terminal)
+        self._bar = make_bar(console, disable=not console.is_terminal)
         self._task = self._bar.add_task(what, total=None, pace=waiting)
         self.last: Progress | None = None
 

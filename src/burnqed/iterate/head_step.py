@@ -30,7 +30,7 @@ class HeadStep:
     def inputs(self, context: Context) -> dict[str, str]:
         """The model, the pairs, the settings."""
         place, learning = context.place, context.recipe.train
-        if not learning.head and learning.mode != "decoupled":
+        if not learning.has_head:
             return {"head": "none"}
         found = {f"pairs {p.name}": of_file(p) for p in sorted(place.labels.glob("pairs_*.jsonl"))}
         found["model"] = of_model(model_of(context))
@@ -44,7 +44,7 @@ class HeadStep:
     def run(self, context: Context) -> Told:
         """Embed what is not embedded yet, train, or go on training."""
         place, learning = context.place, context.recipe.train
-        if not learning.head and learning.mode != "decoupled":
+        if not learning.has_head:
             return {}
         if not has_pairs(place, split="train"):
             context.listener.say(
@@ -52,6 +52,7 @@ class HeadStep:
             )
             return {"pairs": 0}
         from burnqed.joint.decoupled import HeadTraining
+        from burnqed.joint.embed import texts_of
         from burnqed.joint.embeddings import Embeddings
         from burnqed.joint.head_report import leave
         from burnqed.joint.pairs import pair_files, read_groups
@@ -60,7 +61,7 @@ class HeadStep:
         embeddings, run = place.head_training / "embeddings", place.head_training / "run"
         reading = Manifest(step="train: pairs", command=f"burnqed iterate run {place.folder.name}")
         groups = read_groups(pair_files([place.labels]), reading)
-        _embed(context, model_of(context), embeddings, reading)
+        _embed(context, texts_of(groups), embeddings, reading)
         context.check_stop()
         training = HeadTraining(
             groups,
@@ -88,7 +89,7 @@ class HeadStep:
     def outputs(self, context: Context) -> dict[str, str]:
         """The weights of the head."""
         learning = context.recipe.train
-        if (not learning.head and learning.mode != "decoupled") or not has_pairs(context.place, split="train"):
+        if not learning.has_head or not has_pairs(context.place, split="train"):
             return {}
         return {"head": of_model(context.place.head)}
 
@@ -101,10 +102,9 @@ def model_of(context: Context) -> Path:
     return found
 
 
-def _embed(context: Context, model: Path, out: Path, reading: Manifest) -> None:
+def _embed(context: Context, texts: Sequence[str], out: Path, reading: Manifest) -> None:
     from burnqed.assemble.parts import model_format
-    from burnqed.joint.embed import embed_texts, texts_of
-    from burnqed.joint.pairs import pair_files, read_groups
+    from burnqed.joint.embed import embed_texts
     from burnqed.models.encoder import Encoder, drop_output_layer
     from burnqed.models.language_model import LanguageModel
 
@@ -112,7 +112,7 @@ def _embed(context: Context, model: Path, out: Path, reading: Manifest) -> None:
         context.listener.show("embedding", progress)
         context.check_stop()  # between shards: those that are done stay
 
-    texts = texts_of(read_groups(pair_files([context.place.labels]), Manifest(step="pairs")))
+    model = model_of(context)
     form = model_format(model, "")
     policy, value = context.recipe.prove.policy, context.recipe.prove.value
     loaded = LanguageModel.load(model, device=policy.device, dtype=policy.dtype, quantization=policy.quantization)

@@ -100,6 +100,11 @@ class LearningConfig(BaseModel, frozen=True, extra="forbid"):
     )
     decoupled: DecoupledConfig = Field(DecoupledConfig(), description="settings of the head on frozen embeddings")
 
+    @property
+    def has_head(self) -> bool:
+        """Whether a head is trained on frozen embeddings."""
+        return self.head or self.mode == "decoupled"
+
 
 class CalibrationConfig(BaseModel, frozen=True, extra="forbid"):
     """The scale of the energies, from searches of theorems that nothing was trained on."""
