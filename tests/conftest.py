@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import AsyncIterator
 
@@ -17,6 +18,9 @@ from burnqed.lean.embedded.server import server_launch, spawner
 from burnqed.lean.pool import WorkerPool
 from burnqed.lean.process import LeanProcess
 from burnqed.lean.session import PooledSession
+
+# What a test says nothing of must not depend on what is shipped, nor on what the user of this machine has chosen.
+os.environ["BURNQED_PROVER"] = "menu"
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and processes that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

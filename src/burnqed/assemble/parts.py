@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import random
@@ -91,26 +92,22 @@ class _Making:
         policy = self.config.policy
         if policy.kind == "menu":
             return menu, None
-        return self._local_policy(policy) if policy.kind == "model" else await self._remote_policy(policy)
+        return await self._local_policy(policy) if policy.kind == "model" else await self._remote_policy(policy)
 
     async def value(self) -> Judging:
         """The value, and the calibration that is stored with it."""
         value = self.config.value
         if value.kind == "head":
-            return self._head_value(value)
+            return await self._head_value(value)
         if value.kind == "server":
             return await self._remote_value(value)
         return TrivialValue(TRIVIAL[value.kind]), None
 
-    def _local_policy(self, policy: PolicyConfig) -> Proposing:
-        with _models_extra():
-            from burnqed.models.language_model import LanguageModel
-            from burnqed.policy.local import LocalPolicy, LocalProofWriter
-
+    async def _local_policy(self, policy: PolicyConfig) -> Proposing:
         assert policy.model is not None
-        model = LanguageModel.load(
-            policy.model, device=policy.device, dtype=policy.dtype, quantization=policy.quantization
-        )
+        model = await asyncio.to_thread(_load, policy.model, policy)
+        from burnqed.policy.local import LocalPolicy, LocalProofWriter
+
         form = model_format(policy.model, policy.prompt_format)
         model.check(form)
         self.shared = (model, form)
@@ -141,12 +138,11 @@ class _Making:
             return main, None
         return main, RemoteProofWriter(client, prompt_format(policy.writer.prompt_format), _writing(policy))
 
-    def _head_value(self, value: ValueConfig) -> Judging:
+    async def _head_value(self, value: ValueConfig) -> Judging:
         with _models_extra():
             from burnqed.joint.energy_head import load_head
             from burnqed.models.embedding_cache import EmbeddingCache
             from burnqed.models.encoder import Encoder
-            from burnqed.models.language_model import LanguageModel
             from burnqed.value.head import HeadValue
 
         assert value.head is not None
@@ -156,9 +152,7 @@ class _Making:
             model, form = self.shared
         else:
             assert value.encoder is not None
-            model = LanguageModel.load(
-                value.encoder, device=value.device, dtype=value.dtype, quantization=value.quantization
-            )
+            model = await asyncio.to_thread(_load, value.encoder, value)
             form = prompt_format(head.card.prompt_format)
             model.check(form)
         encoder = Encoder(
@@ -200,6 +194,14 @@ class _Making:
 
         rng = random.Random(child_seed(self._seed, "endpoint", url))
         return await self._stack.enter_async_context(Endpoint(url, config, rng=rng, tally=self.tally))
+
+
+def _load(folder: Path, how: PolicyConfig | ValueConfig) -> LanguageModel:
+    """Blocking, seconds of it for torch alone: in a thread of its own, so that Lean can start meanwhile."""
+    with _models_extra():
+        from burnqed.models.language_model import LanguageModel
+
+        return LanguageModel.load(folder, device=how.device, dtype=how.dtype, quantization=how.quantization)
 
 
 def model_format(folder: Path, name: str) -> PromptFormat:

@@ -43,17 +43,51 @@ def load_settings(
     flags: Mapping[str, object],
     assignments: Sequence[str] = (),
     defaults: Mapping[str, object] | None = None,
+    defaults_from: str = "the command's default",
 ) -> Settings:
     """The effective settings of a kind. Raises BadInput that names key and origin of what is wrong.
 
     ``environment`` is looked through for ``BURNQED_SECTION__KEY``; ``flags`` are dotted keys (``search.max_nodes``);
-    ``assignments`` are texts ``search.max_nodes=10``; ``defaults`` are dotted keys where a command's defaults are not the kind's.
+    ``assignments`` are texts ``search.max_nodes=10``; ``defaults`` are dotted keys where the defaults are not the kind's, and
+    ``defaults_from`` says whose they are.
     """
     settings: dict[Key, tuple[object, str]] = {}
     for dotted, value in (defaults or {}).items():
-        settings[tuple(dotted.split("."))] = (value, "the command's default")
+        settings[tuple(dotted.split("."))] = (value, defaults_from)
+    settings |= _given(file=file, environment=environment, flags=flags, assignments=assignments)
+    nested: dict[str, Any] = {}
+    for key, (value, origin) in settings.items():
+        _check_key(kind, key, origin)
+        _put(nested, key, value)
+    try:
+        return kind.model_validate(nested)
+    except ValidationError as error:
+        raise BadInput(_sentence(error, settings)) from None
+
+
+def given_keys(
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, object],
+    assignments: Sequence[str] = (),
+) -> frozenset[str]:
+    """The dotted keys that somebody set, by any of the ways of :func:`load_settings`."""
+    given = _given(file=file, environment=environment, flags=flags, assignments=assignments)
+    return frozenset(".".join(key) for key in given)
+
+
+def _given(
+    *,
+    file: Path | None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, object],
+    assignments: Sequence[str],
+) -> dict[Key, tuple[object, str]]:
+    """What was set, each value with its origin; the later way wins."""
+    settings: dict[Key, tuple[object, str]] = {}
     if file is not None:
-        settings |= {key: (value, str(file)) for key, value in _leaves(_read_toml(file))}
+        settings |= {key: (value, str(file)) for key, value in leaves(_read_toml(file))}
     for name, text in sorted(environment.items()):
         if name.startswith(PREFIX) and _BETWEEN in name:
             key = tuple(name.removeprefix(PREFIX).lower().split(_BETWEEN))
@@ -65,14 +99,7 @@ def load_settings(
         if not equals:
             raise BadInput(f"--set {text}: it is KEY=VALUE, such as --set search.max_nodes=100")
         settings[tuple(dotted.strip().split("."))] = (_from_text(given.strip()), f"--set {text}")
-    nested: dict[str, Any] = {}
-    for key, (value, origin) in settings.items():
-        _check_key(kind, key, origin)
-        _put(nested, key, value)
-    try:
-        return kind.model_validate(nested)
-    except ValidationError as error:
-        raise BadInput(_sentence(error, settings)) from None
+    return settings
 
 
 def as_toml(config: BaseModel, *, only_set: bool = False) -> str:
@@ -97,7 +124,7 @@ def as_toml(config: BaseModel, *, only_set: bool = False) -> str:
             if value is None or isinstance(value, SecretStr):
                 lines.append(f"# {key} = {'(not set)' if not value else '(not shown)'}")
             else:
-                lines.append(f"{'#' if only_set and key not in active else ''}{key} = {_toml_value(value)}")
+                lines.append(f"{'#' if only_set and key not in active else ''}{key} = {toml_value(value)}")
     return "\n".join(lines) + "\n"
 
 
@@ -112,10 +139,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: this is not TOML: {error}") from error
 
 
-def _leaves(tree: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, object]]:
+def leaves(tree: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, object]]:
+    """The values of a tree of settings, each with its key."""
     for name, value in tree.items():
         if isinstance(value, dict) and value:
-            yield from _leaves(value, (*above, name))
+            yield from leaves(value, (*above, name))
         else:
             yield (*above, name), value
 
@@ -178,7 +206,8 @@ def _sections(model: BaseModel, name: Key) -> Iterator[tuple[BaseModel, Key]]:
             yield from _sections(value, (*name, key))
 
 
-def _toml_value(value: object) -> str:
+def toml_value(value: object) -> str:
+    """A setting's value as TOML writes it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
@@ -186,7 +215,7 @@ def _toml_value(value: object) -> str:
     if isinstance(value, BaseModel):
         value = {k: v for k, v in value.model_dump().items() if v is not None}
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{k} = {_toml_value(v)}' for k, v in value.items())}}}"
+        return f"{{{', '.join(f'{k} = {toml_value(v)}' for k, v in value.items())}}}"
     if isinstance(value, tuple):
-        return f"[{', '.join(_toml_value(v) for v in value)}]"
+        return f"[{', '.join(toml_value(v) for v in value)}]"
     return json.dumps(str(value), ensure_ascii=False)

@@ -6,6 +6,7 @@ import typer
 
 from burnqed.cli.data_audit import audit
 from burnqed.cli.data_clean import clean
+from burnqed.cli.data_derive import derive
 from burnqed.cli.data_fetch import fetch, sets
 from burnqed.cli.data_generate import generate
 from burnqed.cli.data_harvest import harvest
@@ -24,6 +25,7 @@ app.command("audit")(audit)
 app.command("clean")(clean)
 app.command("restate")(restate)
 app.command("harvest")(harvest)
+app.command("derive")(derive)
 app.command("trace")(trace)
 app.command("generate")(generate)
 app.command("rows")(rows)

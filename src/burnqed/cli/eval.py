@@ -17,10 +17,10 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from burnqed.assemble.effective import effective_config
 from burnqed.assemble.lean_side import LeanSide, open_lean
 from burnqed.assemble.native_side import NativeSide
 from burnqed.assemble.parts import Parts, open_parts
-from burnqed.assemble.sources import load_config
 from burnqed.cli.install_bar import ensure_lean
 from burnqed.cli.screen import ProveScreen
 from burnqed.cli.search_options import (
@@ -181,7 +181,12 @@ def evaluation(
     )
     if preset is not None and iterations is not None:
         flags |= preset_settings(preset, iterations, earlier=earlier, later=later)
-    config = load_config(file=config_file, environment=os.environ, flags=flags, assignments=assignments or ())
+    effective = effective_config(
+        file=config_file, environment=os.environ, flags=flags, assignments=assignments or (), policy=policy
+    )
+    config = effective.config
+    if effective.notice:
+        print(f"burnqed: {effective.notice}", file=sys.stderr)
     chosen = arms_of([arm.strip() for arm in arms.split(",") if arm.strip()], config)
     part = Shard.parse(shard)
     if pairs:

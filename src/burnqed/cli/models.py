@@ -1,4 +1,4 @@
-"""`burnqed models`: what a folder of training is, and a checkpoint as a model to prove with."""
+"""`burnqed models`: which provers there are, what a folder of training is, and a checkpoint as a model to prove with."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from burnqed.cli import provers
 from burnqed.core.errors import BadInput
 from burnqed.report.page import size
 
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
     from burnqed.joint.inventory import Shown
 
 app = typer.Typer(
-    help="Models, heads, checkpoints: `show` tells what one was made of, `export` makes a model of a checkpoint.",
+    help="Provers, models, heads, checkpoints: `list` and `use` choose who proves, `show` tells what one was made of, "
+    "`export` makes a model of a checkpoint, `pack` a prover of a model.",
     no_args_is_help=True,
 )
+app.command("list")(provers.list_provers)
+app.command("use")(provers.use)
 
 
 @app.command("show")
@@ -104,6 +108,9 @@ def export(
     print(f"model of step {found.step}: {done.model}")
     if done.head is not None:
         print(f"head: {done.head}")
+
+
+app.command("pack")(provers.pack)
 
 
 def _print(found: Shown, console: Console) -> None:

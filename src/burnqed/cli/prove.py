@@ -15,8 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from burnqed import __version__
+from burnqed.assemble.effective import effective_config
 from burnqed.assemble.native_side import NativeSide
-from burnqed.assemble.sources import load_config
 from burnqed.cli.install_bar import ensure_lean
 from burnqed.cli.proving import Outcome, ProofRun, fill_file, prove_entries
 from burnqed.cli.search_options import (
@@ -84,6 +84,7 @@ def prove(
 
     Of a .lean file every `sorry` is proved where it stands, also inside proofs; nothing else in it is changed.
 
+    Without --policy the default prover of `burnqed models list` proposes and judges, with its own settings below all others.
     Settings come from --config, then BURNQED_SECTION__KEY in the environment, then flags; the later wins.
 
     Exit status: 0 all proved, 1 some not, 2 bad input, 130 after Ctrl-C. What was found is in the run folder.
@@ -120,14 +121,20 @@ def prove(
         menu=menu,
         search__seed=seed,
     )
-    config = load_config(file=config_file, environment=os.environ, flags=flags, assignments=assignments or ())
+    effective = effective_config(
+        file=config_file, environment=os.environ, flags=flags, assignments=assignments or (), policy=policy
+    )
+    config = effective.config
     rules = load_menu(config.policy.menu)
     path = out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     settings: dict[str, Any] = {"burnqed": __version__, "input": what, "config": config.model_dump(mode="json")}
+    settings |= effective.told
     if native:
         settings["lean"] = native.told
         entries = native.with_imports(entries)
         config = config.model_copy(update={"lean": native_lean_config(config.lean.workers)})
+    if effective.notice:
+        print(f"burnqed: {effective.notice}", file=sys.stderr)
     # Before the folder: an installation that fails leaves no empty run behind.
     lean = native or ensure_lean(programs=[PROVER if text is None else COMPLETE])
     run = ProofRun(

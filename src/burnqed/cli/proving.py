@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from burnqed.assemble.parts import Parts, open_parts
 from burnqed.assemble.prover import make_prover
 from burnqed.cli.screen import ProveScreen
 from burnqed.cli.stopping import cancelled_by_ctrl_c
-from burnqed.core.errors import StatementRejected
+from burnqed.core.errors import LeanError, StatementRejected
 from burnqed.core.files import Hole
 from burnqed.core.ports import Gate
 from burnqed.lean.pool import WorkerPool
@@ -59,30 +59,45 @@ class Outcome:
 
 async def prove_entries(run: ProofRun, entries: Sequence[Entry]) -> Outcome:
     """Prove statements, each in its own header."""
-    async with open_lean(run.lean, run.config.lean, entries=entries) as (pool, gate):
-        return await _prove(run, pool, gate, entries, None)
+    async with (
+        open_lean(run.lean, run.config.lean, entries=entries) as (pool, gate),
+        _parts(run, pool, None) as parts,
+    ):
+        return await _search(run, parts, pool, gate, entries, None)
 
 
 async def fill_file(run: ProofRun, text: str, source: str) -> Outcome:
     """Prove the sorries of a file. Raises StatementRejected when Lean does not accept the file as it is."""
-    async with open_lean(run.lean, run.config.lean, complete=True) as (pool, gate):
+    async with (
+        open_lean(run.lean, run.config.lean, complete=True) as (pool, gate),
+        _parts(run, pool, text) as parts,
+    ):
         try:
             async with pool.lease() as session:
                 places = await session.places(text)
         except StatementRejected as error:
             raise StatementRejected(f"{source}: {error}") from error
-        return await _prove(run, pool, gate, holes(text, places, source=source), text)
+        return await _search(run, parts, pool, gate, holes(text, places, source=source), text)
 
 
-async def _prove(
-    run: ProofRun,
-    pool: WorkerPool,
-    gate: Gate,
-    entries: Sequence[Entry | Hole],
-    text: str | None,
-) -> Outcome:
-    async with open_parts(run.config, menu=_menu(run.rules, text)) as parts:
-        return await _search(run, parts, pool, gate, entries, text)
+@contextlib.asynccontextmanager
+async def _parts(run: ProofRun, pool: WorkerPool, text: str | None) -> AsyncIterator[Parts]:
+    """Policy and value. Where a model has to be loaded a Lean process starts meanwhile: both take seconds."""
+    loads = run.config.policy.kind == "model" or run.config.value.kind == "head"
+    ahead = asyncio.ensure_future(_start_one(pool)) if loads else None
+    try:
+        async with open_parts(run.config, menu=_menu(run.rules, text)) as parts:
+            if ahead is not None:
+                await ahead
+            yield parts
+    finally:
+        if ahead is not None:
+            ahead.cancel()
+
+
+async def _start_one(pool: WorkerPool) -> None:
+    with contextlib.suppress(LeanError):  # whoever leases a process is told
+        await pool.warm_up()
 
 
 async def _search(

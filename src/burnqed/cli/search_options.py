@@ -24,21 +24,33 @@ Workers = Annotated[
     int | None,
     typer.Option(min=0, help="Lean processes at once; 0 = ¾ of the cores, as memory allows.", show_default="0"),
 ]
-Policy = Annotated[str | None, typer.Option(help=f"Who proposes tactics: {POLICY_FORMS}.", show_default="menu")]
+Policy = Annotated[
+    str | None, typer.Option(help=f"Who proposes tactics: {POLICY_FORMS}.", show_default="see `burnqed models list`")
+]
 PromptFormat = Annotated[
     str | None,
-    typer.Option(help=f"How states are put to a model: {', '.join(FORMATS)}.", show_default="markers, if it has them"),
+    typer.Option(
+        help=f"How states are put to a model: {', '.join(FORMATS)}.", show_default="the model's own, or markers"
+    ),
 ]
 Samples = Annotated[
-    int | None, typer.Option(min=1, help="Completions that a model draws for a state.", show_default="16")
+    int | None,
+    typer.Option(min=1, help="Completions that a model draws for a state.", show_default="the prover's, or 16"),
 ]
 MixMenu = Annotated[
     float | None,
-    typer.Option(min=0.0, max=0.99, help="Share of the menu's candidates beside a model's.", show_default="0"),
+    typer.Option(
+        min=0.0, max=0.99, help="Share of the menu's candidates beside a model's.", show_default="the prover's, or 0"
+    ),
 ]
-Value = Annotated[str | None, typer.Option(help=f"Who judges states: {VALUE_FORMS}.", show_default="size")]
+Value = Annotated[
+    str | None, typer.Option(help=f"Who judges states: {VALUE_FORMS}.", show_default="the prover's, or size")
+]
 Strategy = Annotated[str | None, typer.Option(help="best-first, puct or and-or.", show_default=_DEFAULT.strategy)]
-Menu = Annotated[Path | None, typer.Option(help="A tactic menu of your own instead of the built-in one.")]
+Menu = Annotated[
+    Path | None,
+    typer.Option(help="A tactic menu of your own instead of the built-in one; without --policy it proves alone."),
+]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="A TOML file with settings; `burnqed config` prints them all.")
 ]

@@ -23,6 +23,8 @@ from burnqed.prompts.formats import PromptFormat
 
 Task = Literal["tactic", "skip-proof", "next-lemma", "premise", "hypotheses"]
 MAIN: Task = "tactic"
+NAMES_ONLY = "names-only"
+"""The flag of a record whose tactic is no step to learn: it only says what the library calls the statement."""
 TASKS: tuple[Task, ...] = (MAIN, "skip-proof", "next-lemma", "premise", "hypotheses")
 
 
@@ -129,14 +131,17 @@ def examples(
     proof: Sequence[TacticRecord], script: str, tasks: Sequence[Task], lemmas: Lemmas, rng: random.Random
 ) -> Iterator[Example]:
     """The questions that a proof answers, of the tasks that are wanted. ``script`` is the whole proof, empty when not known."""
-    if "skip-proof" in tasks and script and proof:
+    if "skip-proof" in tasks and script and proof and NAMES_ONLY not in proof[0].flags:
         yield Example("skip-proof", "skip-proof", script, proof[0])
     for record in proof:
-        if MAIN in tasks:
+        only_names = NAMES_ONLY in record.flags
+        if MAIN in tasks and not only_names:
             yield Example(MAIN, "", record.tactic, record)
         names = named(record)
         if "next-lemma" in tasks and names:
             yield Example("next-lemma", "next-lemma", "\n".join(names), record)
+        if only_names:
+            continue
         if "premise" in tasks:
             for name in names:
                 yield Example("premise", f"premise {name}", "yes", record)

@@ -38,6 +38,8 @@ NEAR_WITH_SAME_CLAIM = 0.4
 How = Literal["name", "statement", "same claim", "near-duplicate", "informal text", "inside its proof"]
 
 _RESTATED_NAME = re.compile(r"(?:_(?:v\d+|core|field|rat|restated|formal|lean4?|alt\d*|new|copy))+$|~\d+$")
+_LIBRARY = "harvest."
+"""How the names of harvested theorems begin (``data/harvest/folder.py``)."""
 _SHORTEST_INFORMAL = 40  # letters and digits; shorter texts are the same by chance
 _NOT_ALNUM = re.compile(r"[\W_]+")
 _ANSWER = "showthatitis"
@@ -85,7 +87,7 @@ class Decontaminator:
     def _learn(self, record: TheoremRecord) -> None:
         shown = f"{record.source}:{record.name}" if record.source else record.name
         self.sources[record.source] += 1
-        self._names.setdefault(_plain_name(record.name), shown)
+        self._names.setdefault(_name_key(record.name), shown)
         if len(words := _plain_words(record.informal)) >= _SHORTEST_INFORMAL:
             self._informal.setdefault(words, shown)
         for statement in _dresses(record):
@@ -106,8 +108,8 @@ class Decontaminator:
         return found or self._inside(record)
 
     def leak_of_name(self, name: str) -> Leak | None:
-        """Whether a theorem bears a benchmark's name, its namespace and marks of versions aside."""
-        known = self._names.get(_plain_name(name))
+        """Whether a theorem bears a benchmark's name: of a library's all of it, else without namespace and version."""
+        known = self._names.get(_name_key(name)) or self._names.get(_plain_name(name))
         return None if known is None else Leak("name", known)
 
     def leak_in_statement(self, statement: str) -> Leak | None:
@@ -218,6 +220,13 @@ def _postings(forms: list[NormalForm]) -> dict[str, list[int]]:
         for piece in form.features:
             out[piece].append(i)
     return dict(out)
+
+
+def _name_key(name: str) -> str:
+    """What a benchmark's name is known by. A library calls theorems alike for each type (``List.map_id``, ``Array.map_id``), and
+    they are different theorems; of those the whole name counts, and what they state is compared as ever.
+    """
+    return name if name.startswith(_LIBRARY) else _plain_name(name)
 
 
 def _plain_name(name: str) -> str:

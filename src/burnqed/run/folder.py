@@ -51,7 +51,8 @@ class RunFolder:
         except (OSError, msgspec.DecodeError) as error:
             raise RunError(f"{path / 'run.json'} is damaged: {error}") from error
         was, now = _decisive(before), _decisive(msgspec.json.decode(msgspec.json.encode(settings)))
-        for key in sorted(was.keys() | now.keys()):
+        # The prover first: where it is another one, so are its settings.
+        for key in sorted(was.keys() | now.keys(), key=lambda key: (key != "prover", key)):
             if was.get(key) != now.get(key):
                 raise BadInput(
                     f"{path} was started with {key} = {was.get(key)}, not {now.get(key)}; resume it with the same settings"
@@ -96,7 +97,10 @@ def _decisive(settings: dict[str, Any]) -> dict[str, Any]:
     """
     config = settings.get("config")
     decisive = {key: config.get(key) for key in ("search", "policy", "value")} if isinstance(config, dict) else {}
-    return {key: value for key, value in _flat(decisive, "") if ".endpoint." not in key}
+    flat = {key: value for key, value in _flat(decisive, "") if ".endpoint." not in key}
+    if isinstance(prover := settings.get("prover"), dict):
+        flat["prover"] = f"{prover.get('name')} ({prover.get('digest')})"
+    return flat
 
 
 def _flat(tree: dict[str, Any], above: str) -> Iterator[tuple[str, Any]]:
