@@ -31,7 +31,18 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         out = args.out or Path(scratch) / "evaluation"
-        command = [sys.executable, "-m", "burnqed", "eval", str(args.file), "--out", str(out), "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "burnqed",
+            "eval",
+            str(args.file),
+            "--policy",
+            "menu",
+            "--out",
+            str(out),
+            "--json",
+        ]
         command += ["--seconds", str(args.seconds), "--workers", str(args.workers), "--limit", str(args.limit)]
         began = time.perf_counter()
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)

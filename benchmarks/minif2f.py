@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--field", default="statement", help="which field holds the statement")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--policy", default="menu", help="who proposes, as `burnqed prove` takes it")
     parser.add_argument("--no-floor", action="store_true", help="leave out the ten one-line tactics")
     parser.add_argument("--out", type=Path, help="keep the run folder here")
     args = parser.parse_args()
@@ -78,7 +79,18 @@ def main() -> None:
         path = Path(folder) / "statements.jsonl"
         path.write_text(lines, encoding="utf-8")
         out = args.out or Path(folder) / "run"
-        command = [sys.executable, "-m", "burnqed", "prove", str(path), "--json", "--out", str(out)]
+        command = [
+            sys.executable,
+            "-m",
+            "burnqed",
+            "prove",
+            str(path),
+            "--policy",
+            args.policy,
+            "--json",
+            "--out",
+            str(out),
+        ]
         command += ["--seconds", str(args.seconds), "--workers", str(args.workers)]
         began = time.perf_counter()
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -91,6 +103,7 @@ def main() -> None:
             {
                 "file": args.file.name,
                 "field": args.field,
+                "policy": args.policy,
                 "statements": len(rows),
                 "proved": len(proved),
                 "errors": sum(r["status"] == "error" for r in results),

@@ -1,4 +1,4 @@
-"""500 theorems in a row through one `burnqed prove`: memory of burnqed and of Lean, replaced processes, orphans."""
+"""500 theorems in a row through one `burnqed prove` by menu: memory of burnqed and of Lean, replaced processes, orphans."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ def main() -> None:
             "burnqed",
             "prove",
             str(path),
+            "--policy",
+            "menu",
             "--json",
             "--seconds",
             "20",

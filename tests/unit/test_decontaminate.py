@@ -123,6 +123,50 @@ def test_a_benchmarks_name_is_enough(name):
     assert (leak.how, leak.benchmark) == ("name", "own:contest_2031_p4")
 
 
+LIBRARY = Decontaminator(
+    [
+        *OWN,
+        TheoremRecord(
+            name="harvest.Array.map_id_v2",
+            statement="theorem harvest.Array.map_id_v2.{u} {α : Type u} (xs : Array α) : Array.map (fun x => x) xs = xs",
+            source="held out",
+        ),
+    ]
+)
+"""Knows a benchmark of harvested theorems as well."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["harvest.List.map_id_v2", "harvest.Vector.map_id", "map_id_v2", "Array.map_id_v2"],
+)
+def test_of_a_librarys_theorem_no_part_of_its_name_is_enough(name):
+    assert LIBRARY.leak(stolen("theorem t : 1 = 1", name=name)) is None
+
+
+def test_of_a_librarys_theorem_the_whole_name_is():
+    leak = LIBRARY.leak(stolen("theorem t : 1 = 1", name="harvest.Array.map_id_v2"))
+    assert leak is not None
+    assert (leak.how, leak.benchmark) == ("name", "held out:harvest.Array.map_id_v2")
+    step = TacticRecord(
+        theorem="harvest.Array.map_id_v2", source="s", state_before="⊢ 1 = 1", tactic="rfl", state_after="no goals"
+    )
+    assert LIBRARY.leak(step) is not None
+
+
+@pytest.mark.parametrize("name", ["harvest.List.map_id_v2", "innocent"])
+def test_what_a_librarys_theorem_states_is_found_under_any_name(name):
+    leak = LIBRARY.leak(
+        stolen(f"theorem {name} {{β : Type v}} (a : Array β) : a = Array.map (fun y => y) a", name=name)
+    )
+    assert leak is not None
+    assert leak.benchmark == "held out:harvest.Array.map_id_v2"
+
+
+def test_a_benchmarks_name_is_enough_for_a_harvested_theorem_too():
+    assert LIBRARY.leak(stolen("theorem t : 1 = 1", name="harvest.Contest.contest_2031_p4")) is not None
+
+
 @pytest.mark.parametrize(
     "record",
     [

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from burnqed.cli.data import app
 from burnqed.core.errors import BadInput
 from burnqed.core.state import Goal, ProofState, Variable
-from burnqed.data.auxiliary import TASKS, Lemmas, joined_script, local_names, named, used_names
+from burnqed.data.auxiliary import NAMES_ONLY, TASKS, Lemmas, joined_script, local_names, named, used_names
 from burnqed.data.decontaminate import Decontaminator
 from burnqed.data.filters import FilterConfig
 from burnqed.data.manifest import Manifest
@@ -158,6 +158,24 @@ def test_lemmas_are_those_that_the_text_names():
     assert named(step(ROOT, "omega", constants=("Nat.add_comm", "Eq.mpr"))) == (), (
         "what a decision procedure used is not named"
     )
+
+
+def test_what_only_names_a_theorem_is_asked_for_its_name_and_is_no_step():
+    """The tactic would prove the state by the theorem that is to be proved: it is no answer where a tactic is asked for."""
+    known = step("n : Nat\n⊢ n + 0 = n", "exact Nat.add_zero", constants=("Nat.add_zero",), flags=(NAMES_ONLY,))
+    rows, _ = made([known], tasks=TASKS)
+    assert [(r.task, r.prompt, r.completion) for r in rows] == [
+        ("next-lemma", "#next-lemma\n[GOAL]n : Nat\n⊢ n + 0 = n[PROOFSTEP]", "Nat.add_zero")
+    ]
+    assert made([known])[0] == made([known], tasks=("tactic", "skip-proof", "premise", "hypotheses"))[0] == []
+    plain, _ = made([msgspec.structs.replace(known, flags=())], tasks=TASKS)
+    assert {r.task for r in plain} >= {"tactic", "skip-proof", "next-lemma", "premise"}, "without the flag it is a step"
+
+
+def test_a_theorem_that_a_names_row_speaks_of_can_be_a_wrong_lemma_of_another_proof():
+    names = step("⊢ a", "exact Nat.add_zero", constants=("Nat.add_zero",), theorem="u", flags=(NAMES_ONLY,))
+    lemmas = Lemmas({("s", "t"): [step("⊢ b", "exact Nat.one")], ("s", "u"): [names]})
+    assert lemmas.other(("s", "t"), random.Random(0)) == "Nat.add_zero"
 
 
 def test_local_names_are_those_of_the_first_goal_that_can_be_written():

@@ -19,12 +19,11 @@ from burnqed.data.derive.config import DeriveConfig
 from burnqed.data.derive.journal import THEOREMS, Journal
 from burnqed.data.derive.premises import Premises
 from burnqed.data.derive.run import derive as run_derive
-from burnqed.data.derive.run import drawn
+from burnqed.data.derive.tasks import chosen, library_name, read_tasks
 from burnqed.data.harvest.catalogue import catalogue
 from burnqed.data.lean_ask import leased
 from burnqed.data.manifest import FileCard, Manifest
 from burnqed.data.records import TheoremRecord
-from burnqed.data.trace.inputs import theorem_records
 from burnqed.lean.config import LeanConfig
 from burnqed.lean.embedded.install import EmbeddedLean
 from burnqed.lean.embedded.programs import COMPLETE
@@ -33,6 +32,7 @@ from burnqed.lean.pool import WorkerPool
 
 _DEFAULT = DeriveConfig()
 _ROOTS = ("Init", "Std")
+_TRAINED_ON = frozenset(("train", "valid"))
 _SILENCE_S = 60.0
 
 
@@ -45,7 +45,7 @@ def derive(
     limit: Annotated[int | None, typer.Option(min=1, help="Try so many tasks at most, drawn at random.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Which ones.")] = _DEFAULT.seed,
     premises: Annotated[
-        int, typer.Option(min=0, help="Theorems of the library to try for each, the most alike.")
+        int, typer.Option(min=0, help="Theorems of the library to try for each: its namesakes, then the most alike.")
     ] = _DEFAULT.premises,
     heartbeats: Annotated[
         int, typer.Option(min=1, help="Lean's limit for one script, in thousands of small allocations.")
@@ -68,27 +68,27 @@ def derive(
 
     """
     parts = {s.strip() for s in splits.split(",") if s.strip()}
-    if not parts <= {"train", "valid"}:
-        raise BadInput(f"--splits {splits}: proofs to train on come from train and valid alone")
+    if not parts or not parts <= _TRAINED_ON:
+        raise BadInput(f"--splits {splits}: name train, valid or both; what is held out is not to be trained on")
     config = DeriveConfig(premises=premises, max_heartbeats=heartbeats, limit=limit, seed=seed)
-    library = theorem_records(tasks)
-    chosen = drawn([t for t in library.values() if t.split in parts and not t.benchmark], config)
-    if not chosen:
+    manifest = Manifest(step="derive", command=f"burnqed {shlex.join(sys.argv[1:])}")
+    library = read_tasks(tasks, manifest)
+    todo = chosen(library, parts, config, manifest)
+    if not todo:
         raise BadInput(f"{tasks} has no task of the parts {splits}; `burnqed data harvest` makes such a file")
+    manifest.inputs = [FileCard.of(tasks)]
     lean = ensure_lean(programs=[COMPLETE])
-    settings = {"lean": lean.lean_version, "splits": ",".join(sorted(parts)), **config.model_dump(mode="json")}
-    journal = Journal.open(out, settings, resume=resume)
-    manifest = Manifest(
-        step="derive",
-        command=f"burnqed {shlex.join(sys.argv[1:])}",
-        inputs=[FileCard.of(tasks)],
-        settings=settings,
-    )
+    manifest.settings = {
+        "lean": lean.lean_version,
+        "splits": ",".join(sorted(parts)),
+        **config.model_dump(mode="json"),
+    }
+    journal = Journal.open(out, manifest.settings, resume=resume)
     began_s = time.monotonic()
-    asyncio.run(_run(lean, journal, chosen, list(library.values()), config, workers))
-    journal.finish(chosen, manifest)
+    asyncio.run(_run(lean, journal, todo, library, config, workers))
+    journal.finish(todo, manifest)
     print(
-        f"{out / THEOREMS}: {manifest.rows_out:,} of {len(chosen):,} tasks proved, in {duration(time.monotonic() - began_s)}"
+        f"{out / THEOREMS}: {manifest.rows_out:,} of {len(todo):,} tasks proved, in {duration(time.monotonic() - began_s)}"
     )
     print(manifest.told(), file=sys.stderr)
 
@@ -106,6 +106,6 @@ async def _run(
         with WorkBar("tasks") as bar:
             async with leased(pool, limits) as ask:
                 modules = await catalogue(ask, _ROOTS, silence_s=_SILENCE_S)
-            statements = {t.origin.partition(":")[2]: t.statement for t in library}
+            statements = {name: t.statement for t in library if (name := library_name(t))}
             known = Premises(modules, statements)
             await run_derive(pool, pool.size, journal, tasks, known, config, on_progress=bar.show)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from burnqed.core.errors import BadInput
 from burnqed.core.seeding import child_seed
@@ -75,7 +75,10 @@ class Step:
 
 
 class JointDataset:
-    """The steps of a run. ``groups`` may be empty: then it is the SFT stream alone; so may ``rows``."""
+    """The steps of a run. ``groups`` may be empty: then it is the SFT stream alone; so may ``rows``.
+
+    In the first ``whole_rows`` of the steps the loss is on prompts as well.
+    """
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class JointDataset:
         bucket: int,
         micro_tokens: int,
         total_steps: int,
+        whole_rows: float = 0.0,
         seed: int,
         tally: Tally,
     ) -> None:
@@ -95,6 +99,7 @@ class JointDataset:
         self._config = config
         self._micro_tokens = micro_tokens
         self.total_steps = total_steps
+        self._whole_rows = whole_rows
         self._seed = seed
         self._prompts = Prompts(tokens)
         self._lengths = [len(row.ids) for row in rows]
@@ -141,7 +146,7 @@ class JointDataset:
         every = [micro for part in parts for micro in part]
         return Step(
             micros=_in_step(parts)[rank] if world > 1 else parts[0],
-            labels=sum(len(row.ids) - row.start for micro in every for row in micro.rows),
+            labels=sum(len(row.ids) - row.first_label for micro in every for row in micro.rows),
             contests=sum(len(micro.contests) for micro in every),
             views=sum(len(micro.views) for micro in every),
             tokens=sum(micro.tokens for micro in every),
@@ -170,8 +175,9 @@ class JointDataset:
         self, number: int, chosen: Sequence[int], picked: Sequence[int], *, rank: int, world: int
     ) -> list[MicroBatch]:
         rows = share(chosen, rank=rank, world=world)
+        whole = number < self._whole_rows * self.total_steps
         micros = [
-            MicroBatch(rows=[self.rows[i] for i in batch])
+            MicroBatch(rows=[replace(self.rows[i], whole=True) if whole else self.rows[i] for i in batch])
             for batch in micro_batches(rows, self._lengths, most_tokens=self._micro_tokens)
         ]
         groups = self._drawn(number, share(picked, rank=rank, world=world))

@@ -44,7 +44,7 @@ def load_of(config: JointConfig, prepared: Prepared) -> Load:
         tokens = min(config.batch.micro_tokens, sum(lengths[: config.batch.rows]))
         tokens = max(tokens, lengths[0])
         labels = sorted((len(row.ids) - row.start for row in prepared.dataset.rows), reverse=True)
-        places = min(PLACES, sum(labels[: config.batch.rows]))
+        places = min(PLACES, tokens if config.whole_rows else sum(labels[: config.batch.rows]))
     if prepared.dataset.groups:
         positive, goal, negative = prepared.dataset.longest_texts
         groups, k = config.contrastive.groups, config.contrastive.negatives

@@ -127,7 +127,7 @@ class JointProver(nn.Module):
             average.lerp_(parameters[name].to(average.dtype), 1 - decay)
 
     def _tactics(self, micro: MicroBatch, ids: Tensor, hidden: Tensor) -> Tensor:
-        rows, columns = loss_places([row.start for row in micro.rows], [len(row.ids) for row in micro.rows])
+        rows, columns = loss_places([row.first_label for row in micro.rows], [len(row.ids) for row in micro.rows])
         at = torch.tensor([rows, columns], device=ids.device)
         with self._casting():
             return summed_loss(self._backbone.lm_head, hidden[at[0], at[1]], ids[at[0], at[1] + 1])

@@ -98,6 +98,7 @@ def prepare(config: JointConfig, data: Data, out: Path, workers: Workers, *, wit
         bucket=config.batch.bucket,
         micro_tokens=config.batch.micro_tokens,
         total_steps=1,
+        whole_rows=config.whole_rows,
         seed=config.seed,
         tally=tally,
     )

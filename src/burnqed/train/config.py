@@ -86,6 +86,13 @@ class TrainConfig(BaseModel, frozen=True, extra="forbid"):
     optimizer: OptimizerConfig = Field(OptimizerConfig(), description="AdamW and its schedule")
     batch: BatchConfig = Field(BatchConfig(), description="what a step is made of")
     epochs: float = Field(1.0, gt=0, description="how often every row is seen; decides the steps if those are not set")
+    whole_rows: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the steps, from the first on, in which prompts are learnt as well: a model from nothing has to"
+        " learn how states read before it can answer them",
+    )
     steps: int | None = Field(None, ge=1, description="optimiser steps")
     seed: int = Field(0, ge=0, description="of order, initial values and dropout")
     eval_every: int = Field(100, ge=1, description="steps between measurements on held-out theorems")

@@ -22,17 +22,26 @@ _PREFIX = "sft_"
 
 @dataclass(frozen=True)
 class TokenRow:
-    """A row as the model sees it: ``ids`` of prompt, completion and EOS; the loss is on ``ids[start:]``."""
+    """A row as the model sees it: ``ids`` of prompt, completion and EOS; the completion is ``ids[start:]``.
+
+    The loss is on the completion, with ``whole`` on everything but the first token.
+    """
 
     ids: tuple[int, ...]
     start: int
     theorem: str
     task: str
+    whole: bool = False
 
     @property
     def prompt(self) -> tuple[int, ...]:
         """What stands before the completion."""
         return self.ids[: self.start]
+
+    @property
+    def first_label(self) -> int:
+        """The place of the first token that the loss is on."""
+        return 1 if self.whole else self.start
 
 
 def row_files(paths: Sequence[Path], split: str) -> list[Path]:

@@ -6,10 +6,10 @@ from pydantic import BaseModel, Field
 
 
 class DeriveConfig(BaseModel, frozen=True, extra="forbid"):
-    """What is tried for each task. Every field decides what comes out."""
+    """What is tried for each task, and for which. Every field decides what comes out."""
 
-    premises: int = Field(14, ge=0, description="theorems of the library that are tried by likeness, beside namesakes")
-    namesakes: int = Field(6, ge=0, description="theorems with the same last name that are tried first")
+    premises: int = Field(14, ge=0, description="theorems of the library to try: namesakes, then the most alike")
+    namesakes: int = Field(6, ge=0, description="at most so many of them have the task's last name")
     max_heartbeats: int = Field(
         50_000, ge=1, description="Lean's limit for one script, in thousands of small allocations"
     )

@@ -14,6 +14,7 @@ import msgspec
 from burnqed.core.errors import BadInput, RunError
 from burnqed.core.theorem import Theorem
 from burnqed.data.auxiliary import NAMES_ONLY
+from burnqed.data.derive.tasks import library_name
 from burnqed.data.manifest import FileCard, Manifest
 from burnqed.data.records import NO_GOALS, TacticRecord, TheoremRecord, line
 from burnqed.trajectory.files import append_line, drop_torn_line, whole_file, write_text
@@ -51,24 +52,24 @@ class Journal:
     def open(cls, folder: Path, settings: Mapping[str, object], *, resume: bool) -> Journal:
         """Start a derivation, or go on with one. Raises BadInput when there is one already, none, or one of other settings."""
         file = folder / _SETTINGS
-        now = msgspec.json.encode(settings, order="sorted")
         if resume and not file.exists():
             raise BadInput(f"{folder} holds nothing to resume; leave --resume out to start")
-        if resume and file.read_bytes().strip() != now:
-            raise BadInput(f"{folder} was begun with other settings, see {file}; resume it with the same")
         if not resume and file.exists():
             raise BadInput(f"{folder} holds derived proofs already; add --resume to go on, or choose another --out")
-        if not resume:
+        if resume:
+            _require_same(file, settings)
+        else:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise RunError(f"the folder {folder} cannot be made: {error.strerror or error}") from error
-            write_text(file, now.decode() + "\n")
+            write_text(file, msgspec.json.encode(settings, order="sorted").decode() + "\n")
         return cls(folder)
 
     def has(self, theorem: Theorem) -> bool:
-        """Whether a task was done, with the statement that it has now."""
-        return (theorem.name, theorem.digest) in self._done
+        """Whether a task was tried, with the statement that it has now. Trouble with Lean is no try."""
+        derived = self._done.get((theorem.name, theorem.digest))
+        return derived is not None and not derived.trouble
 
     def add(self, derived: Derived) -> None:
         """Put a task on record. Raises RunError when the disk does not take it."""
@@ -76,14 +77,14 @@ class Journal:
         self._done[derived.name, derived.digest] = derived
 
     def finish(self, tasks: Sequence[TheoremRecord], manifest: Manifest) -> Manifest:
-        """Write proofs and names, in the order of the tasks, and the account of every task."""
+        """Write proofs and names of tasks that all were tried, in their order, and the account; returns the account."""
         theorems, names = self.folder / THEOREMS, self.folder / NAMES
         named = 0
         with whole_file(theorems) as a, whole_file(names) as b, a.open("wb") as proved, b.open("wb") as said:
             for task in tasks:
                 manifest.rows_in += 1
                 derived = self._done[task.name, task.theorem.digest]
-                if derived.state:
+                if derived.state and library_name(task):
                     said.write(line(_name(task, derived)))
                     named += 1
                 if derived.script:
@@ -106,7 +107,7 @@ def _proof(task: TheoremRecord, derived: Derived) -> TheoremRecord:
 
 def _name(task: TheoremRecord, derived: Derived) -> TacticRecord:
     """What the library calls the theorem that says this: an answer for ``next-lemma``, and no step of a proof of the task."""
-    name = task.origin.partition(":")[2]
+    name = library_name(task)
     return TacticRecord(
         theorem=task.name,
         source="library-names",
@@ -119,6 +120,18 @@ def _name(task: TheoremRecord, derived: Derived) -> TacticRecord:
         constants=(name,),
         flags=(NAMES_ONLY,),
     )
+
+
+def _require_same(file: Path, settings: Mapping[str, object]) -> None:
+    """Raises BadInput that names a setting of which the file has another value, and RunError for a file that cannot be read."""
+    try:
+        before = msgspec.json.decode(file.read_bytes(), type=dict[str, object])
+    except (OSError, msgspec.DecodeError) as error:
+        raise RunError(f"{file} is damaged: {error}") from error
+    for key in sorted(before.keys() | settings.keys()):
+        then, now = before.get(key), settings.get(key)
+        if then != now:
+            raise BadInput(f"{file.parent} was begun with {key} = {then}, not {now}; resume it with the same settings")
 
 
 def _read(path: Path) -> list[Derived]:

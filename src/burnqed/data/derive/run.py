@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from burnqed.core.errors import LeanError, StatementRejected
+from burnqed.core.errors import LeanError
 from burnqed.core.outcome import StateRef, Stepped
 from burnqed.core.ports import LeanPool, LeanSession
 from burnqed.core.state import ProofState
@@ -16,20 +15,13 @@ from burnqed.data.derive.config import DeriveConfig
 from burnqed.data.derive.journal import Derived, Journal
 from burnqed.data.derive.premises import Premises
 from burnqed.data.derive.scripts import scripts
+from burnqed.data.derive.tasks import library_name
 from burnqed.data.lean_ask import side_by_side
 from burnqed.data.pace import Progress
 from burnqed.data.records import TheoremRecord
 
 _SLICE = 8
 _INTRODUCE = "intros"
-
-
-def drawn(tasks: Sequence[TheoremRecord], config: DeriveConfig) -> list[TheoremRecord]:
-    """The tasks to try: all, or ``limit`` of them at random; in the order of the file."""
-    if config.limit is None or config.limit >= len(tasks):
-        return list(tasks)
-    chosen = random.Random(f"derive {config.seed}").sample(range(len(tasks)), config.limit)
-    return [tasks[i] for i in sorted(chosen)]
 
 
 async def derive(
@@ -69,15 +61,14 @@ async def derived(session: LeanSession, task: TheoremRecord, premises: Premises,
     found = Derived(name=task.name, digest=theorem.digest)
     try:
         ref, first = await session.start(theorem)
-    except (StatementRejected, LeanError) as error:
+    except LeanError as error:
         return replace(found, trouble=str(error))
+    if first.finished:
+        return replace(found, trouble="Lean shows no goal of it")
     found = replace(found, state=first.text)
     try:
         start, state, prefix = await _introduced(session, ref, first)
-        own = task.origin.partition(":")[2]
-        named = premises.namesakes(own, task.imports, config.namesakes) if own else []
-        alike = premises.alike(task.statement, task.imports, config.premises)
-        tried = scripts(state.goals[0], list(dict.fromkeys(named + alike)))
+        tried = scripts(state.goals[0], _premises(task, premises, config))
         for at in range(0, len(tried), _SLICE):
             part = tried[at : at + _SLICE]
             for script, outcome in zip(part, await session.apply(start, part), strict=True):
@@ -88,6 +79,18 @@ async def derived(session: LeanSession, task: TheoremRecord, premises: Premises,
         return replace(found, tried=len(tried))
     except LeanError as error:
         return replace(found, trouble=str(error))
+
+
+def _premises(task: TheoremRecord, premises: Premises, config: DeriveConfig) -> list[str]:
+    """The names of the theorems to try, the most promising first.
+
+    Not those that end the task's own name: in a file, where the theorem stands in its namespaces, they would mean itself.
+    """
+    own = library_name(task)
+    named = premises.namesakes(own, task.imports, config.namesakes) if own else []
+    alike = premises.alike(task.statement, task.imports, config.premises)
+    found = list(dict.fromkeys(named + alike))[: config.premises]
+    return [name for name in found if not task.name.endswith(f".{name}")]
 
 
 async def _introduced(session: LeanSession, ref: StateRef, state: ProofState) -> tuple[StateRef, ProofState, str]:

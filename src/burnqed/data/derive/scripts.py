@@ -18,7 +18,8 @@ _STRUCTURES = (
     (re.compile(r"Vector\b"), "⟨{v}, rfl⟩"),
     (re.compile(r"\{ ?\w+ //"), "⟨{v}, h{v}⟩"),
 )
-_CLOSERS = 6  # terms beside `assumption` with which the conditions of a premise are tried
+_CLOSERS = 6
+"""So many terms, beside `assumption`, are tried for the conditions of a premise."""
 
 
 def scripts(goal: Goal, premises: Sequence[str]) -> list[str]:
@@ -30,7 +31,7 @@ def _scripts(goal: Goal, premises: Sequence[str]) -> Iterator[str]:
     """See :func:`scripts`. How many premises each form gets was set by what it closed in samples of the library."""
     variables = [v for v in goal.variables if v.accessible]
     yield from _fixed(goal)
-    for name in premises[:14]:
+    for name in premises:
         yield f"apply {name} <;> assumption"
     if extensional := [v.name for v in variables if (m := _CONTAINER.match(v.type)) and m[1]]:
         apart = "".join(f"cases {v}\n" for v in extensional[:3])
