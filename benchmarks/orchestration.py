@@ -25,7 +25,8 @@ from burnqed.lean.config import LeanConfig
 from burnqed.lean.embedded.install import install
 from burnqed.lean.embedded.server import spawner
 from burnqed.lean.pool import WorkerPool
-from burnqed.policy.menu import MenuPolicy, load_menu
+from burnqed.policy.menu import MenuPolicy
+from burnqed.policy.menu_rules import load_menu
 from burnqed.run.judge import ProofJudge
 from burnqed.search.engine import Search
 from burnqed.testing.fakes import RecordingSink

@@ -16,7 +16,20 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 ANY = frozenset(
     {"core", "policy", "value", "trajectory", "lean", "theorems", "verify", "search", "testing", "run", "observe"}
-    | {"prompts", "models", "joint", "remote", "serve", "assemble", "data", "train", "report", "evaluate", "iterate"}
+    | {
+        "prompts",
+        "models",
+        "joint",
+        "remote",
+        "serve",
+        "assemble",
+        "data",
+        "train",
+        "report",
+        "evaluate",
+        "iterate",
+        "premises",
+    }
 )
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "core": frozenset(),
@@ -29,17 +42,18 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "observe": frozenset({"core"}),
     "search": frozenset({"core"}),
     "report": frozenset(),
+    "premises": frozenset({"core"}),
     "testing": frozenset({"core"}),
     "models": frozenset({"core", "prompts"}),
     # what joins parts
     "train": frozenset({"core", "prompts", "models", "data", "trajectory", "report"}),
     "joint": frozenset({"core", "prompts", "models", "data", "trajectory", "train"}),
-    "policy": frozenset({"core", "prompts", "remote", "models"}),
+    "policy": frozenset({"core", "prompts", "remote", "models", "premises"}),
     "value": frozenset({"core", "prompts", "remote", "models", "joint"}),
     "serve": frozenset({"core", "prompts", "models", "joint"}),
     "verify": frozenset({"core", "lean"}),
     "run": frozenset({"core", "search", "verify", "trajectory", "theorems"}),
-    "data": frozenset({"core", "lean", "prompts", "theorems", "trajectory", "report"}),
+    "data": frozenset({"core", "lean", "prompts", "theorems", "trajectory", "report", "premises"}),
     "assemble": frozenset(
         {"core", "prompts", "remote", "models", "joint", "policy", "value", "search", "lean"}
         | {"theorems", "trajectory", "verify", "run", "observe"}

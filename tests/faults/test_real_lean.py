@@ -18,7 +18,8 @@ from burnqed.lean.embedded.server import spawner
 from burnqed.lean.pool import WorkerPool
 from burnqed.lean.process import LeanProcess
 from burnqed.observe.fan_out import FanOut
-from burnqed.policy.menu import MenuPolicy, load_menu
+from burnqed.policy.menu import MenuPolicy
+from burnqed.policy.menu_rules import load_menu
 from burnqed.run.folder import RunFolder
 from burnqed.run.prove import Prover
 from burnqed.search.config import SearchConfig

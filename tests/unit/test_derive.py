@@ -18,7 +18,7 @@ from burnqed.core.outcome import Outcome, StateRef
 from burnqed.core.state import Goal, ProofState, Variable
 from burnqed.data.derive.config import DeriveConfig
 from burnqed.data.derive.journal import NAMES, THEOREMS, Derived, Journal
-from burnqed.data.derive.premises import Premises, symbols
+from burnqed.data.derive.premises import premises_of
 from burnqed.data.derive.run import derive, derived
 from burnqed.data.derive.scripts import scripts
 from burnqed.data.derive.tasks import chosen, library_name, read_tasks
@@ -27,6 +27,7 @@ from burnqed.data.manifest import Manifest
 from burnqed.data.records import TheoremRecord, line
 from burnqed.data.trace.inputs import theorem_records
 from burnqed.lean.protocol import LibraryTheorem
+from burnqed.premises.index import symbols
 from burnqed.testing.fakes import DONE, FakeLean
 
 CONFIG = DeriveConfig()
@@ -59,7 +60,7 @@ LIBRARY = [
     module("Lib.B", ["Lib.A"], "Set.size_append", "Nat.odd_one"),
     module("Lib.D", ["Lib.A"], "Tree.size_append", "Tree.never_stated"),
 ]
-PREMISES = Premises(LIBRARY, STATEMENTS)
+PREMISES = premises_of(LIBRARY, STATEMENTS)
 
 # -- premises ---------------------------------------------------------------------------------------------------
 
@@ -76,7 +77,7 @@ def test_the_most_alike_come_first_and_only_those_that_share_something() -> None
         "gcd_size_long": "theorem gcd_size_long : Nat.gcd a (List.size b) = Very.Long → With.Much → That.Differs",
     }
     more = {name: f"theorem {name} : a = {name}" for name in (t.name for t in OTHERS.candidates)}
-    premises = Premises([OTHERS, module("Lib.A", [], *said)], said | more)
+    premises = premises_of([OTHERS, module("Lib.A", [], *said)], said | more)
     assert premises.alike("theorem t : Nat.gcd x (List.size y) = 1", ["Lib.A"], 9) == [
         "gcd_size",
         "gcd_size_long",
@@ -88,7 +89,7 @@ def test_the_most_alike_come_first_and_only_those_that_share_something() -> None
 
 def test_equals_stand_in_the_librarys_order() -> None:
     said = {name: f"theorem {name} : Foo" for name in ("B.x", "A.x")}
-    twins = Premises([OTHERS, module("Lib.A", [], "A.x", "B.x", "C.y")], said)
+    twins = premises_of([OTHERS, module("Lib.A", [], "A.x", "B.x", "C.y")], said)
     assert twins.alike("theorem t : Foo", ["Lib.A"], 5) == ["A.x", "B.x"]
 
 

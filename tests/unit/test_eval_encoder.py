@@ -18,7 +18,8 @@ from burnqed.joint.ebm_head import GoalConditionedEnergyHead, HeadConfig
 from burnqed.joint.energy_head import save_head
 from burnqed.joint.pairs import NegativeSampler
 from burnqed.models.language_model import LanguageModel
-from burnqed.policy.menu import MenuPolicy, load_menu
+from burnqed.policy.menu import MenuPolicy
+from burnqed.policy.menu_rules import load_menu
 from burnqed.prompts.formats import prompt_format
 
 MENU = MenuPolicy(load_menu())

@@ -9,7 +9,8 @@ import pytest
 
 from burnqed.core.errors import BadInput
 from burnqed.core.state import Goal, ProofState, Variable
-from burnqed.policy.menu import MenuPolicy, bounded, load_menu, parse_menu
+from burnqed.policy.menu import MenuPolicy, bounded
+from burnqed.policy.menu_rules import load_menu, parse_menu
 
 
 def goal(target: str, **hypotheses: str) -> Goal:

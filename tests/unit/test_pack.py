@@ -20,7 +20,8 @@ from burnqed.joint.ebm_head import GoalConditionedEnergyHead, HeadConfig
 from burnqed.joint.energy_head import load_trained, save_head
 from burnqed.joint.pack import pack, portable
 from burnqed.models.language_model import LanguageModel
-from burnqed.policy.menu import MenuPolicy, load_menu
+from burnqed.policy.menu import MenuPolicy
+from burnqed.policy.menu_rules import load_menu
 from burnqed.prompts.formats import prompt_format
 from burnqed.testing.fakes import state_of
 from burnqed.testing.tiny_model import make_tiny_model

@@ -11,7 +11,8 @@ from burnqed.assemble.effective import effective_config
 from burnqed.assemble.parts import open_parts
 from burnqed.assemble.prover_folder import is_prover, read_prover, size_of
 from burnqed.assemble.provers import DEFAULT, SHIPPED, Provers
-from burnqed.policy.menu import MenuPolicy, load_menu
+from burnqed.policy.menu import MenuPolicy
+from burnqed.policy.menu_rules import load_menu
 from burnqed.testing.fakes import state_of
 
 FOLDERS = sorted(path for path in SHIPPED.iterdir() if path.is_dir())

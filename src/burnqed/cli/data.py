@@ -11,6 +11,7 @@ from burnqed.cli.data_fetch import fetch, sets
 from burnqed.cli.data_generate import generate
 from burnqed.cli.data_harvest import harvest
 from burnqed.cli.data_labels import labels
+from burnqed.cli.data_premises import premises
 from burnqed.cli.data_restate import restate
 from burnqed.cli.data_rows import pairs, rows
 from burnqed.cli.data_stats import stats
@@ -26,6 +27,7 @@ app.command("clean")(clean)
 app.command("restate")(restate)
 app.command("harvest")(harvest)
 app.command("derive")(derive)
+app.command("premises")(premises)
 app.command("trace")(trace)
 app.command("generate")(generate)
 app.command("rows")(rows)

@@ -17,7 +17,7 @@ from burnqed.cli.work_bar import WorkBar, duration
 from burnqed.core.errors import BadInput
 from burnqed.data.derive.config import DeriveConfig
 from burnqed.data.derive.journal import THEOREMS, Journal
-from burnqed.data.derive.premises import Premises
+from burnqed.data.derive.premises import premises_of
 from burnqed.data.derive.run import derive as run_derive
 from burnqed.data.derive.tasks import chosen, library_name, read_tasks
 from burnqed.data.harvest.catalogue import catalogue
@@ -107,5 +107,5 @@ async def _run(
             async with leased(pool, limits) as ask:
                 modules = await catalogue(ask, _ROOTS, silence_s=_SILENCE_S)
             statements = {name: t.statement for t in library if (name := library_name(t))}
-            known = Premises(modules, statements)
+            known = premises_of(modules, statements)
             await run_derive(pool, pool.size, journal, tasks, known, config, on_progress=bar.show)

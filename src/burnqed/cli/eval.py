@@ -59,7 +59,8 @@ from burnqed.lean.embedded.install import EmbeddedLean
 from burnqed.lean.embedded.programs import PROVER
 from burnqed.lean.embedded.server import spawner
 from burnqed.lean.pool import WorkerPool
-from burnqed.policy.menu import MenuPolicy, load_menu
+from burnqed.policy.menu import MenuPolicy
+from burnqed.policy.menu_rules import load_menu
 from burnqed.run.prove import EMBEDDED_ROOTS
 
 _STATEMENT_TIMEOUT_S = 30.0

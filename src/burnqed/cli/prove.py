@@ -39,7 +39,7 @@ from burnqed.cli.search_options import (
 from burnqed.core.errors import BadInput
 from burnqed.lean.config import native_lean_config
 from burnqed.lean.embedded.programs import COMPLETE, PROVER
-from burnqed.policy.menu import load_menu
+from burnqed.policy.menu_rules import load_menu
 from burnqed.run.fill import FilledFile
 from burnqed.run.folder import RunFolder
 from burnqed.run.result import exit_status

@@ -20,7 +20,8 @@ from burnqed.core.errors import LeanError, StatementRejected
 from burnqed.core.files import Hole
 from burnqed.core.ports import Gate
 from burnqed.lean.pool import WorkerPool
-from burnqed.policy.menu import MenuPolicy, Rule
+from burnqed.policy.menu import MenuPolicy
+from burnqed.policy.menu_rules import Rule
 from burnqed.run.fill import FilledFile, fill, holes
 from burnqed.run.folder import RunFolder
 from burnqed.run.result import TheoremResult

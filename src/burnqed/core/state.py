@@ -51,9 +51,13 @@ class Goal:
 
 @dataclass(frozen=True)
 class ProofState:
-    """The open goals, in order; none when the state is finished."""
+    """The open goals, in order; none when the state is finished.
+
+    ``imports`` are the modules that its theorem stands on, where they are known.
+    """
 
     goals: tuple[Goal, ...]
+    imports: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:

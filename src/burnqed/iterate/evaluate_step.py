@@ -31,7 +31,8 @@ from burnqed.iterate.recipe import BenchmarkConfig
 from burnqed.iterate.searching import OpenLean, opened, until_stopped
 from burnqed.iterate.step import Told
 from burnqed.iterate.systems import calibration_of, deciding, heads_of, menu_input, with_models
-from burnqed.policy.menu import MenuPolicy, load_menu
+from burnqed.policy.menu import MenuPolicy
+from burnqed.policy.menu_rules import load_menu
 from burnqed.run.result import TheoremResult
 
 POLICY_ALONE = "policy"

@@ -20,7 +20,8 @@ from burnqed.core.theorem import Theorem
 from burnqed.data.pace import Progress
 from burnqed.iterate.context import Context
 from burnqed.lean.pool import WorkerPool
-from burnqed.policy.menu import MenuPolicy, load_menu
+from burnqed.policy.menu import MenuPolicy
+from burnqed.policy.menu_rules import load_menu
 from burnqed.run.folder import RunFolder
 from burnqed.run.result import TheoremResult
 from burnqed.search.config import SearchConfig

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from burnqed.core.errors import LeanError, ProtocolError, StatementRejected, WorkerLost
 from burnqed.core.files import FileVerdict, Place, Target
 from burnqed.core.outcome import Outcome, Refused, StateRef, Stepped, Verdict
 from burnqed.core.state import ProofState
+from burnqed.core.theorem import Theorem
 from burnqed.lean.config import LeanConfig
 from burnqed.lean.dialect import OWN, Dialect, entries
 from burnqed.lean.process import BatchLost, LeanProcess, RequestFailed
@@ -24,6 +25,7 @@ from burnqed.lean.protocol import (
     HolesReply,
     TacticReply,
     Wire,
+    WireGoal,
     proof_state,
     refusal,
     suggestion,
@@ -174,7 +176,7 @@ class PooledSession:
                 failure = str(error)
                 await self._renew()
             else:
-                state = proof_state(reply.goals)
+                state = self._state(reply.goals)
                 return self._remember(_Origin(ref, "", _names(state), only), reply.next_state_id), state
         raise WorkerLost(f"the goals of a state could not be taken apart in {_REBUILD_TRIES} tries: {failure}")
 
@@ -256,7 +258,12 @@ class PooledSession:
                 ) from error
             raise
         self._server_ids[0] = reply.state_id
-        return proof_state(reply.goals)
+        return self._state(reply.goals)
+
+    def _state(self, goals: list[WireGoal]) -> ProofState:
+        """The goals of a reply, on what the target imports; what a file imports only Lean knows."""
+        imports = self._target.imports if isinstance(self._target, Theorem) else ()
+        return replace(proof_state(goals), imports=imports)
 
     async def _server_id(self, ref: StateRef) -> int:
         """The state's number in the present process, rebuilt by replay if need be."""
@@ -286,7 +293,7 @@ class PooledSession:
         if reply.next_state_id is None or reply.goals is None or reply.has_sorry or reply.has_unsafe:
             kind, detail = refusal(reply)
             return Refused(kind, detail, lean_ms)
-        state = proof_state(reply.goals)
+        state = self._state(reply.goals)
         new = self._remember(_Origin(ref, tactic, _names(state)), reply.next_state_id if live else None)
         return Stepped(new, state, lean_ms, suggestion(reply.messages))
 

@@ -21,6 +21,7 @@ The menu is a text file (``menu.txt`` beside this module, or the user's own), a 
   upper bound
 - ``definition``: once for every definition of the theorem's own file that the goal mentions, named ``{d}``
 - ``lemma``: once for every theorem of the same file that stands before, named ``{l}``
+- ``premise N``: once for each of the N theorems of the library that are most like the first goal, named ``{p}``
 - ``squares``: when a polynomial of the goal is a sum of squares; ``{hints}`` proves them (for an ordered ring), a line each
 
 In tactics ``{facts}`` stands for all facts, comma-separated (the rule is skipped when there are none), ``\n`` is a
@@ -33,20 +34,17 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 
-from burnqed.core.errors import BadInput
 from burnqed.core.state import Goal, ProofState, Variable
 from burnqed.core.tactic import Candidate, normalise
+from burnqed.policy.menu_rules import Rule, fill
 from burnqed.policy.squares import linear_forms
+from burnqed.premises.file import library
+from burnqed.premises.index import Premises
 
 _PROPOSITION = re.compile(
-    r"[=≠<>≤≥∧∨¬∃∀∣↔∈∉]|^True$|^False$|\bIs[A-Z]|Injective|Surjective|Nodup|Sorted|Pairwise|Even|Odd"
+    r"[=≠<>≤≥∧∨¬∃∀∣↔∈∉]|^True$|^False$|\bIs[A-Z]|Injective|Surjective|Nodup|Sorted|Pairwise|Even|Odd|\bWF\b"
 )
-_SEPARATOR = re.compile(r"\s+\|\s+")
-_WHEN = re.compile(r"^(\w+)(?:\s+(.+))?$")
 _NAME = r"[A-Za-z_α-ωΑ-Ω][\w'₀-₉]*"
 _LOWER = (
     (re.compile(rf"^(-?\d+) (<|≤) ({_NAME})$"), lambda n, op: int(n) + (op == "<")),
@@ -58,50 +56,24 @@ _UPPER = (
 )
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One line of a menu."""
-
-    weight: float
-    when: str
-    pattern: re.Pattern[str] | None
-    count: int
-    tactic: str
-
-
-def parse_menu(text: str, *, source: str) -> tuple[Rule, ...]:
-    """The rules of a menu file. Raises BadInput that names the file and line of the first broken one."""
-    rules: list[Rule] = []
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
-        if not line or line.startswith("#"):
-            continue
-        rules.append(_parse_rule(line, f"{source}:{number}"))
-    if not rules:
-        raise BadInput(f"{source}: the tactic menu has no rules; a line is `weight | when | tactic`")
-    return tuple(rules)
-
-
-def load_menu(path: Path | None = None) -> tuple[Rule, ...]:
-    """The user's menu, or the one that comes with burnqed. Raises BadInput when it cannot be read or parsed."""
-    if path is None:
-        return parse_menu(
-            resources.files("burnqed.policy").joinpath("menu.txt").read_text(encoding="utf-8"), source="menu.txt"
-        )
-    try:
-        return parse_menu(path.read_text(encoding="utf-8"), source=str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: the tactic menu cannot be read: {error}") from error
-
-
 class MenuPolicy:
     """The TacticPolicy port over a menu. It looks at the first goal, where tactics work.
 
-    ``definitions`` and ``lemmas`` are the names that the file around the theorem declares.
+    ``definitions`` and ``lemmas`` are the names that the file around the theorem declares; ``premises`` is the library that
+    rules about premises ask, read when the first of them applies.
     """
 
-    def __init__(self, rules: Sequence[Rule], *, definitions: Sequence[str] = (), lemmas: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        *,
+        definitions: Sequence[str] = (),
+        lemmas: Sequence[str] = (),
+        premises: Callable[[], Premises] = library,
+    ) -> None:
         self._rules = tuple(r for rule in rules for r in _for_names(rule, definitions, lemmas))
+        self._most_premises = max((rule.count for rule in self._rules if rule.when == "premise"), default=0)
+        self._premises = premises
 
     async def propose(self, states: Sequence[ProofState], n: int) -> list[list[Candidate]]:
         """The rules that apply to each state, heaviest first, equal weights in the menu's order."""
@@ -111,15 +83,23 @@ class MenuPolicy:
         """Every candidate for a state, with log-probabilities that sum to one."""
         if not state.goals:
             return []
-        goal = state.goals[0]
         weights: dict[str, float] = {}
         for rule in self._rules:
-            for text in _instances(rule, goal, len(state.goals)):
+            for text in self._texts(rule, state):
                 key = normalise(text)
                 weights[key] = max(weights.get(key, 0.0), rule.weight)
         total = sum(weights.values())
         ranked = sorted(weights.items(), key=lambda item: -item[1])
         return [Candidate(text, math.log(weight / total), max(1, len(text.split()))) for text, weight in ranked]
+
+    def _texts(self, rule: Rule, state: ProofState) -> Iterator[str]:
+        """The tactics of a rule for a state."""
+        goal = state.goals[0]
+        if rule.when != "premise":
+            yield from _instances(rule, goal, len(state.goals))
+            return
+        for name in self._premises().alike(goal.text, state.imports, self._most_premises)[: rule.count]:
+            yield fill(rule.tactic, (), {"p": name})
 
 
 def facts(goal: Goal) -> list[Variable]:
@@ -173,7 +153,7 @@ def _instances(rule: Rule, goal: Goal, num_goals: int) -> Iterator[str]:
     if "{facts}" in rule.tactic and not all_facts:
         return
     for groups, names in _MATCHES[rule.when](rule, goal, num_goals):
-        yield _fill(rule.tactic, groups, {"facts": all_facts, **names})
+        yield fill(rule.tactic, groups, {"facts": all_facts, **names})
 
 
 Binding = tuple[tuple[str, ...], dict[str, str]]
@@ -312,20 +292,8 @@ _MATCHES: dict[str, Callable[[Rule, Goal, int], Iterator[Binding]]] = {
     "squares": _squares,
     "definition": _never,  # until it is known which there are
     "lemma": _never,
+    "premise": _never,  # it takes the library
     "mentions": _mentions,
-}
-_WITH_PATTERN = ("target", "fact", "variable", "pair")
-_WITH_COUNT = ("goals", "bounded", "modular", "numeral")
-_NAMES = {
-    "fact": ("h",),
-    "variable": ("x",),
-    "pair": ("x", "y"),
-    "bounded": ("x", "cases", "patterns", "by_omega", "by_grind"),
-    "modular": ("x", "m", "cases", "patterns", "T"),
-    "numeral": ("x",),
-    "squares": ("hints",),
-    "definition": ("d",),
-    "lemma": ("l",),
 }
 _LEAF = 8
 _MODULUS = re.compile(r"% (\d+)|\b(\d+) ∣")
@@ -335,47 +303,5 @@ def _groups(m: re.Match[str]) -> tuple[str, ...]:
     return (m[0], *(g or "" for g in m.groups()))
 
 
-def _fill(tactic: str, groups: Sequence[str], names: dict[str, str]) -> str:
-    return tactic.format(*groups, **names)
-
-
 def _is_sort(type_text: str) -> bool:
     return type_text == "Prop" or type_text.startswith(("Type", "Sort"))
-
-
-def _parse_rule(line: str, where: str) -> Rule:
-    parts = _SEPARATOR.split(line, maxsplit=2)  # blanks belong to it: a bare | is alternation in a regular expression
-    if len(parts) != 3 or not parts[2]:
-        raise BadInput(f"{where}: a menu line is `weight | when | tactic`, this one is not: {line}")
-    try:
-        weight = float(parts[0])
-    except ValueError:
-        raise BadInput(f"{where}: the weight {parts[0]!r} is not a number") from None
-    if not weight > 0 or math.isinf(weight):
-        raise BadInput(f"{where}: the weight must be a positive number, not {parts[0]}")
-    match = _WHEN.match(parts[1])
-    known = [word for word in _MATCHES if word != "mentions"]
-    if match is None or match[1] not in known:
-        raise BadInput(f"{where}: unknown condition {parts[1]!r}; use one of {', '.join(known)}")
-    when, argument = match[1], match[2]
-    pattern, count = None, 0
-    if when in _WITH_PATTERN:
-        if argument is None:
-            raise BadInput(f"{where}: `{when}` needs a regular expression")
-        try:
-            pattern = re.compile(argument)
-        except re.error as error:
-            raise BadInput(f"{where}: bad regular expression {argument!r}: {error}") from None
-    elif when in _WITH_COUNT:
-        if argument is None or not argument.isdigit():
-            raise BadInput(f"{where}: `{when}` needs a whole number")
-        count = int(argument)
-    tactic = parts[2].replace("\\n", "\n")
-    try:
-        groups = pattern.groups + 1 if pattern else 2 if when == "numeral" else 0
-        _fill(tactic, [""] * groups, dict.fromkeys(("facts", *_NAMES.get(when, ())), "x"))
-    except (KeyError, IndexError, ValueError) as error:
-        raise BadInput(
-            f"{where}: `{when}` does not give a placeholder of this tactic ({error}); {{{{ and }}}} are braces"
-        ) from None
-    return Rule(weight, when, pattern, count, tactic)

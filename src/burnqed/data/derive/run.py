@@ -13,12 +13,12 @@ from burnqed.core.ports import LeanPool, LeanSession
 from burnqed.core.state import ProofState
 from burnqed.data.derive.config import DeriveConfig
 from burnqed.data.derive.journal import Derived, Journal
-from burnqed.data.derive.premises import Premises
 from burnqed.data.derive.scripts import scripts
 from burnqed.data.derive.tasks import library_name
 from burnqed.data.lean_ask import side_by_side
 from burnqed.data.pace import Progress
 from burnqed.data.records import TheoremRecord
+from burnqed.premises.index import Premises
 
 _SLICE = 8
 _INTRODUCE = "intros"

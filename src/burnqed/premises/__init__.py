@@ -1,0 +1,1 @@
+"""Premise selection: which theorems of the library may help with a goal."""
