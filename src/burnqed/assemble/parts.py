@@ -113,7 +113,9 @@ class _Making:
         self.shared = (model, form)
         self.about["policy"] = {"model": model.card(form).model, "prompt_format": form.name}
         self._stack.callback(model.close)
-        main: TacticPolicy = LocalPolicy(model, form, policy.sampling, seed=self._seed, tally=self.tally)
+        main: TacticPolicy = LocalPolicy(
+            model, form, policy.sampling, seed=self._seed, tally=self.tally, premises=policy.premises
+        )
         if policy.gather:
             main = GatheredPolicy(main, most=policy.gather)
         if not self.config.search.whole_proofs:

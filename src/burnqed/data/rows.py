@@ -18,7 +18,9 @@ from burnqed.data.filters import FilterConfig, filter_tactics
 from burnqed.data.manifest import Manifest
 from burnqed.data.printed_states import printed_state
 from burnqed.data.records import TacticRecord
+from burnqed.premises.file import library
 from burnqed.prompts.formats import FORMATS, WHOLE_PROOF, prompt_format, training_text
+from burnqed.prompts.premises import premise_line
 
 ROWS = "rows"
 """The stage under which rows are dropped here."""
@@ -28,6 +30,7 @@ AGAIN = "same row again"
 NO_SCRIPT = "no whole proof known"
 NOT_ASKED = "nothing asked of this step"
 _ORDER = ("train", "valid", "test")
+_HARVESTED = "harvest."
 
 ProofKey = tuple[str, str]
 """Source and name of a theorem."""
@@ -39,6 +42,15 @@ class RowConfig(BaseModel, frozen=True, extra="forbid"):
     prompt_format: str = Field("markers", description="how states are put to the model")
     tasks: tuple[Task, ...] = Field((MAIN,), min_length=1, description="the main task, and others with a tag before it")
     seed: int = Field(0, ge=0, description="which wrong answers are asked")
+    premises: int = Field(
+        0,
+        ge=0,
+        description="names of library theorems like the goal before the prompts of the main task; proving then has them too"
+        " (policy.premises)",
+    )
+    without_premises: float = Field(
+        0.25, ge=0, le=1, description="share of those prompts that stay without, so that the model can do without"
+    )
 
     @field_validator("prompt_format")
     @classmethod
@@ -150,6 +162,8 @@ class RowMaker:
         form = Tagged(self._form, example.tag) if example.tag else self._form
         prompt, completion = training_text(form, state, example.answer)
         record = example.record
+        if example.task == MAIN and self._config.premises:
+            prompt = self._premises(record, state) + prompt
         return TrainingRow(
             prompt=prompt,
             completion=completion,
@@ -160,6 +174,22 @@ class RowMaker:
             split=split,
             prompt_format=self._form.name,
         )
+
+    def _premises(self, record: TacticRecord, state: ProofState) -> str:
+        """The line of premises, but for a share of the rows that a hash chooses."""
+        chance = child_seed(self._config.seed, "premises", record.theorem, record.state_before, record.tactic)
+        if random.Random(chance).random() < self._config.without_premises:
+            return ""
+        names = library().alike(state.goals[0].text, imports_of(record), self._config.premises)
+        return premise_line(names)
+
+
+def imports_of(record: TacticRecord) -> tuple[str, ...]:
+    """What the theorem of a step stands on: for a harvested task what its module imports, else everything (empty)."""
+    if not record.theorem.startswith(_HARVESTED):
+        return ()
+    known = library()
+    return known.imports.get(known.module_of(record.theorem.removeprefix(_HARVESTED)), ())
 
 
 def in_order(proofs: Iterable[ProofKey], splits: Mapping[ProofKey, str]) -> list[ProofKey]:

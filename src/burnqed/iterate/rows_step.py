@@ -15,6 +15,7 @@ from burnqed.iterate.place import Place
 from burnqed.iterate.pool import theorem_inputs
 from burnqed.iterate.replay import ReplayBuffer
 from burnqed.iterate.step import Told
+from burnqed.premises.file import SHIPPED as LIBRARY
 
 
 class RowsStep:
@@ -32,6 +33,8 @@ class RowsStep:
         found = theorem_inputs(context.recipe.theorems) | benchmark_inputs(rows.benchmarks)
         found |= {f"extra {i}, {path.name}": of_input(path, key="rows.extra") for i, path in enumerate(rows.extra)}
         found["replay"] = of_file(context.place.replay)
+        if rows.rows.premises:
+            found["library of premises"] = of_file(LIBRARY)
         found["settings"] = of_settings(rows.rows, rows.filters)
         return found
 

@@ -74,6 +74,11 @@ class PolicyConfig(BaseModel, frozen=True, extra="forbid"):
     device: str = Field("auto", description="kind model: auto, cpu, cuda, cuda:1")
     dtype: str = Field("auto", description="kind model: auto, float32, bfloat16, float16")
     quantization: Literal["none", "int8", "nf4"] = Field("none", description="kind model: with bitsandbytes")
+    premises: int = Field(
+        0,
+        ge=0,
+        description="kind model: names of library theorems like the goal before the prompt; as many as it was trained with",
+    )
     gather: int = Field(
         0,
         ge=0,

@@ -13,8 +13,10 @@ from burnqed.core.tally import Tally
 from burnqed.models.language_model import Drawn, LanguageModel, is_out_of_memory
 from burnqed.policy.candidates import candidates, scripts
 from burnqed.policy.config import SamplingConfig
+from burnqed.premises.file import library
 from burnqed.prompts.fit import fitted_prompt
 from burnqed.prompts.formats import PromptFormat
+from burnqed.prompts.premises import premise_line
 
 HALVED = "batch of states halved for want of memory"
 
@@ -24,12 +26,20 @@ T = TypeVar("T")
 class LocalSampler:
     """Samples for states. All work with the model happens in the model's own thread, which a value may share.
 
-    The samples of a state depend on the run's ``seed`` and its prompt only, not on the states beside it. Raises BadInput when the
+    ``premises`` names of the library's theorems stand before each prompt. The samples of a state depend on the run's ``seed`` and
+    its prompt only, not on the states beside it. Raises BadInput when the
     model's context has no room for a completion, ModelMismatch when its tokenizer does not suit the format.
     """
 
     def __init__(
-        self, model: LanguageModel, form: PromptFormat, config: SamplingConfig, *, seed: int, tally: Tally
+        self,
+        model: LanguageModel,
+        form: PromptFormat,
+        config: SamplingConfig,
+        *,
+        seed: int,
+        tally: Tally,
+        premises: int = 0,
     ) -> None:
         model.check(form)
         self._limit = model.max_tokens - config.max_new_tokens
@@ -43,6 +53,7 @@ class LocalSampler:
         self._config = config
         self._seed = seed
         self._tally = tally
+        self._premises = premises
 
     async def samples(self, states: Sequence[ProofState]) -> list[list[Sample]]:
         """As many samples for each state as the configuration says. Raises ModelError when memory does not suffice for one."""
@@ -60,9 +71,20 @@ class LocalSampler:
         return [[_sample(one) for one in each] for each in drawn]
 
     def _prompt(self, state: ProofState) -> str:
-        return fitted_prompt(
-            self._form, state, tokens=lambda t: len(self._model.token_ids(t)), limit=self._limit, tally=self._tally
+        line = self._premise_line(state)
+        limit = self._limit - len(self._model.token_ids(line))
+        return line + fitted_prompt(
+            self._form, state, tokens=lambda t: len(self._model.token_ids(t)), limit=limit, tally=self._tally
         )
+
+    def _premise_line(self, state: ProofState) -> str:
+        """At most half of the room is theirs."""
+        if not self._premises:
+            return ""
+        names = library().alike(state.goals[0].text, state.imports, self._premises)
+        while len(self._model.token_ids(premise_line(names))) > self._limit // 2:
+            names = names[:-1]
+        return premise_line(names)
 
     def _sample(self, prompts: list[list[int]], seeds: list[int]) -> list[list[Drawn]]:
         config = self._config
@@ -81,9 +103,16 @@ class LocalPolicy:
     """Tactics from a model in this process (a ``TacticPolicy``)."""
 
     def __init__(
-        self, model: LanguageModel, form: PromptFormat, config: SamplingConfig, *, seed: int, tally: Tally
+        self,
+        model: LanguageModel,
+        form: PromptFormat,
+        config: SamplingConfig,
+        *,
+        seed: int,
+        tally: Tally,
+        premises: int = 0,
     ) -> None:
-        self._sampler = LocalSampler(model, form, config, seed=seed, tally=tally)
+        self._sampler = LocalSampler(model, form, config, seed=seed, tally=tally, premises=premises)
         self._form = form
         self._config = config
         self.tally = tally

@@ -20,6 +20,8 @@ _WORD = re.compile(
     r"|\d+"
 )
 _SAYS_NOTHING = frozenset(("Type", "Sort", "Prop", "fun", "theorem", "=>", "·", "inst", "u_1", "u_2"))
+_NUMERALS = frozenset("012")
+"""Others are rare in a library, so that they would weigh most, and tell nothing: 857 in a goal has no theorem of its own."""
 _COMMON = 1.0
 """Symbols in more than one statement of e tell nothing, and would be most of the work."""
 _KEPT = 4096
@@ -29,7 +31,7 @@ def symbols(statement: str) -> frozenset[str]:
     """What a statement, or a goal as Lean prints it, speaks of: operators, and longer names with their last two parts."""
     found: set[str] = set()
     for word in _WORD.findall(re.sub(r"^theorem \S+", "", statement)):
-        if word in _SAYS_NOTHING or (len(word) == 1 and word.isalpha()):
+        if word in _SAYS_NOTHING or (len(word) == 1 and word.isalpha()) or (word.isdigit() and word not in _NUMERALS):
             continue
         found.add(word)
         if "." in word and not word.startswith("."):
