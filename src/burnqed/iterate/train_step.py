@@ -13,10 +13,14 @@ from burnqed.iterate.place import Place
 from burnqed.iterate.recipe import FRESH, PREVIOUS
 from burnqed.iterate.step import Told
 from burnqed.joint.config import JointConfig
+from burnqed.trajectory.files import write_text
 
 _TOLD = (
     "valid.loss", "probe.centroid_l2", "probe.linear_probe", "probe.trivial_probe", "ebm.rank_1", "ebm.chance", "temperature",
 )  # fmt: skip
+
+_WEIGHTS = "weights.txt"
+"""In a finished training: the hash of its last checkpoint, which is large and may be cleared away once it is exported."""
 
 
 class TrainStep:
@@ -81,6 +85,7 @@ class TrainStep:
         if not ended.finished:
             raise RunError(f"the training in {place.training} ended at step {ended.step} of {ended.total}: {ended.why}")
         # From the journal, which knows of those that were crossed before it was stopped, too.
+        write_text(place.training / _WEIGHTS, f"{_weights_of(place.training)}\n")
         told: dict[str, float | int | str] = {"steps": ended.total, "red lines": len(read_red_lines(place.training))}
         return told | {name: round(ended.metrics[name], 4) for name in _TOLD if name in ended.metrics}
 
@@ -200,9 +205,12 @@ def has_pairs(place: Place, *, split: str = "*") -> bool:
 
 
 def _weights_of(run: Path) -> str:
-    """The hash of the weights in the last checkpoint of a run."""
+    """The hash of the weights in the last checkpoint of a run; where the checkpoints were cleared away, what it was."""
     from burnqed.train.checkpoint import TENSORS, latest_checkpoint
 
     folder = run / "checkpoints"
     checkpoint = latest_checkpoint(folder) if folder.exists() else None
-    return of_file(checkpoint.folder / TENSORS) if checkpoint is not None else ABSENT
+    if checkpoint is not None:
+        return of_file(checkpoint.folder / TENSORS)
+    noted = run / _WEIGHTS
+    return noted.read_text(encoding="utf-8").strip() if noted.exists() else ABSENT
