@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from burnqed.cli.install_bar import ensure_lean
+from burnqed.core.errors import BadInput
 from burnqed.data.derive.premises import premises_of
 from burnqed.data.harvest.catalogue import catalogue
 from burnqed.data.lean_ask import leased
@@ -20,6 +21,7 @@ from burnqed.lean.embedded.server import spawner
 from burnqed.lean.pool import WorkerPool
 from burnqed.premises.file import write_premises
 from burnqed.premises.index import Premises
+from burnqed.trajectory.files import whole_file
 
 _ROOTS = ("Init", "Std")
 _SILENCE_S = 60.0
@@ -38,11 +40,17 @@ def premises(
       burnqed data premises data/harvest/tasks.jsonl --out src/burnqed/premises/library.json.xz
 
     """
-    known = theorem_records(tasks)
-    statements = {t.origin.partition(":")[2]: t.statement for t in known.values()}
+    statements = {name: t.statement for t in theorem_records(tasks).values() if (name := t.origin.partition(":")[2])}
+    if not statements:
+        raise BadInput(f"{tasks} has no theorem of the library; `burnqed data harvest` makes such a file")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--out {out}: the folder cannot be made: {error.strerror or error}") from error
     lean = ensure_lean(programs=[COMPLETE])
     found = asyncio.run(_listed(lean, statements))
-    write_premises(out, found, lean=lean.lean_version)
+    with whole_file(out) as part:
+        write_premises(part, found, lean=lean.lean_version)
     print(f"{out}: {len(found.theorems):,} theorems of {len(found.imports):,} modules, {out.stat().st_size:,} bytes")
 
 

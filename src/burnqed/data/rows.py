@@ -20,7 +20,7 @@ from burnqed.data.printed_states import printed_state
 from burnqed.data.records import TacticRecord
 from burnqed.premises.file import library
 from burnqed.prompts.formats import FORMATS, WHOLE_PROOF, prompt_format, training_text
-from burnqed.prompts.premises import premise_line
+from burnqed.prompts.premises import MOST, pointed, premise_line
 
 ROWS = "rows"
 """The stage under which rows are dropped here."""
@@ -45,6 +45,7 @@ class RowConfig(BaseModel, frozen=True, extra="forbid"):
     premises: int = Field(
         0,
         ge=0,
+        le=MOST,
         description="names of library theorems like the goal before the prompts of the main task; proving then has them too"
         " (policy.premises)",
     )
@@ -160,10 +161,10 @@ class RowMaker:
 
     def _row(self, example: Example, state: ProofState, split: str) -> TrainingRow:
         form = Tagged(self._form, example.tag) if example.tag else self._form
-        prompt, completion = training_text(form, state, example.answer)
         record = example.record
-        if example.task == MAIN and self._config.premises:
-            prompt = self._premises(record, state) + prompt
+        names = self._premises(record, state) if example.task == MAIN else []
+        prompt, completion = training_text(form, state, pointed(example.answer, names))
+        prompt = premise_line(names) + prompt
         return TrainingRow(
             prompt=prompt,
             completion=completion,
@@ -175,13 +176,14 @@ class RowMaker:
             prompt_format=self._form.name,
         )
 
-    def _premises(self, record: TacticRecord, state: ProofState) -> str:
-        """The line of premises, but for a share of the rows that a hash chooses."""
+    def _premises(self, record: TacticRecord, state: ProofState) -> list[str]:
+        """The names before the prompt; none for a share of the rows that a hash chooses."""
+        if not self._config.premises:
+            return []
         chance = child_seed(self._config.seed, "premises", record.theorem, record.state_before, record.tactic)
         if random.Random(chance).random() < self._config.without_premises:
-            return ""
-        names = library().alike(state.goals[0].text, imports_of(record), self._config.premises)
-        return premise_line(names)
+            return []
+        return library().alike(state.goals[0].text, imports_of(record), self._config.premises)
 
 
 def imports_of(record: TacticRecord) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from burnqed.prompts.premises import MOST
 from burnqed.remote.config import EndpointConfig
 
 
@@ -77,6 +78,7 @@ class PolicyConfig(BaseModel, frozen=True, extra="forbid"):
     premises: int = Field(
         0,
         ge=0,
+        le=MOST,
         description="kind model: names of library theorems like the goal before the prompt; as many as it was trained with",
     )
     gather: int = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from burnqed.core.errors import BadInput, ModelError
@@ -16,8 +17,9 @@ from burnqed.policy.config import SamplingConfig
 from burnqed.premises.file import library
 from burnqed.prompts.fit import fitted_prompt
 from burnqed.prompts.formats import PromptFormat
-from burnqed.prompts.premises import premise_line
+from burnqed.prompts.premises import premise_line, resolved
 
+NO_PREMISE = "answer that points to no premise"
 HALVED = "batch of states halved for want of memory"
 
 T = TypeVar("T")
@@ -26,9 +28,9 @@ T = TypeVar("T")
 class LocalSampler:
     """Samples for states. All work with the model happens in the model's own thread, which a value may share.
 
-    ``premises`` names of the library's theorems stand before each prompt. The samples of a state depend on the run's ``seed`` and
-    its prompt only, not on the states beside it. Raises BadInput when the
-    model's context has no room for a completion, ModelMismatch when its tokenizer does not suit the format.
+    ``premises`` names of the library's theorems stand before each prompt. The samples of a state depend on the run's ``seed``
+    and its prompt only, not on the states beside it. Raises BadInput when the model's context has no room for a completion,
+    ModelMismatch when its tokenizer does not suit the format.
     """
 
     def __init__(
@@ -60,7 +62,8 @@ class LocalSampler:
         return await self._model.run(self._draw, list(states))
 
     def _draw(self, states: list[ProofState]) -> list[list[Sample]]:
-        prompts = [self._prompt(state) for state in states]
+        named = [self._named(state) for state in states]
+        prompts = [self._prompt(state, premise_line(names)) for state, names in zip(states, named, strict=True)]
         seeds = [child_seed(self._seed, "policy", prompt) for prompt in prompts]
         ids = [self._model.token_ids(prompt) for prompt in prompts]
 
@@ -68,23 +71,29 @@ class LocalSampler:
             return self._sample([ids[i] for i in at], [seeds[i] for i in at])
 
         drawn = _halving(work, len(ids), relief=self._model.forget, tally=self._tally)
-        return [[_sample(one) for one in each] for each in drawn]
+        return [[self._told(_sample(one), names) for one in each] for each, names in zip(drawn, named, strict=True)]
 
-    def _prompt(self, state: ProofState) -> str:
-        line = self._premise_line(state)
-        limit = self._limit - len(self._model.token_ids(line))
+    def _told(self, sample: Sample, names: Sequence[str]) -> Sample:
+        """The sample with the names that its marks stand for; without text, which is dropped, where they stand for nothing."""
+        text = resolved(sample.text, names) if names else sample.text
+        if text is None:
+            self._tally.count(NO_PREMISE, sample.text)
+        return replace(sample, text=text or "")
+
+    def _prompt(self, state: ProofState, line: str) -> str:
+        limit = self._limit - (len(self._model.token_ids(line)) if line else 0)
         return line + fitted_prompt(
             self._form, state, tokens=lambda t: len(self._model.token_ids(t)), limit=limit, tally=self._tally
         )
 
-    def _premise_line(self, state: ProofState) -> str:
-        """At most half of the room is theirs."""
+    def _named(self, state: ProofState) -> list[str]:
+        """The premises before a state's prompt; at most half of the room is theirs."""
         if not self._premises:
-            return ""
+            return []
         names = library().alike(state.goals[0].text, state.imports, self._premises)
-        while len(self._model.token_ids(premise_line(names))) > self._limit // 2:
+        while names and len(self._model.token_ids(premise_line(names))) > self._limit // 2:
             names = names[:-1]
-        return premise_line(names)
+        return names
 
     def _sample(self, prompts: list[list[int]], seeds: list[int]) -> list[list[Drawn]]:
         config = self._config

@@ -33,7 +33,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from burnqed.core.state import Goal, ProofState, Variable
 from burnqed.core.tactic import Candidate, normalise
@@ -98,8 +98,8 @@ class MenuPolicy:
         if rule.when != "premise":
             yield from _instances(rule, goal, len(state.goals))
             return
-        for name in self._premises().alike(goal.text, state.imports, self._most_premises)[: rule.count]:
-            yield fill(rule.tactic, (), {"p": name})
+        names = self._premises().alike(goal.text, state.imports, self._most_premises)[: rule.count]
+        yield from _filled(rule, goal, (((), {"p": name}) for name in names))
 
 
 def facts(goal: Goal) -> list[Variable]:
@@ -149,14 +149,19 @@ def _bounds(part: str, name: str, forms: Sequence[tuple[re.Pattern[str], object]
 
 def _instances(rule: Rule, goal: Goal, num_goals: int) -> Iterator[str]:
     """The tactic texts of a rule for a goal."""
-    all_facts = ", ".join(v.name for v in facts(goal))
-    if "{facts}" in rule.tactic and not all_facts:
-        return
-    for groups, names in _MATCHES[rule.when](rule, goal, num_goals):
-        yield fill(rule.tactic, groups, {"facts": all_facts, **names})
+    yield from _filled(rule, goal, _MATCHES[rule.when](rule, goal, num_goals))
 
 
 Binding = tuple[tuple[str, ...], dict[str, str]]
+
+
+def _filled(rule: Rule, goal: Goal, bindings: Iterable[Binding]) -> Iterator[str]:
+    """A rule's tactic for each way in which it applies."""
+    all_facts = ", ".join(v.name for v in facts(goal))
+    if "{facts}" in rule.tactic and not all_facts:
+        return
+    for groups, names in bindings:
+        yield fill(rule.tactic, groups, {"facts": all_facts, **names})
 
 
 def _always(rule: Rule, goal: Goal, num_goals: int) -> Iterator[Binding]:

@@ -109,7 +109,7 @@ def _parse_rule(line: str, where: str) -> Rule:
         except re.error as error:
             raise BadInput(f"{where}: bad regular expression {argument!r}: {error}") from None
     elif when in _WITH_COUNT:
-        if argument is None or not argument.isdigit():
+        if argument is None or not argument.isdecimal():
             raise BadInput(f"{where}: `{when}` needs a whole number")
         count = int(argument)
     tactic = parts[2].replace("\\n", "\n")

@@ -66,6 +66,7 @@ class Premises:
                     self._with[symbol].append(i)
             self._called[_last(known.name)].append(i)
             self._module[known.name] = known.module
+        self._modules = frozenset({*self.imports, *(m for found in self.imports.values() for m in found)})
         self._visible: dict[tuple[str, ...], frozenset[str]] = {}
         self._asked: OrderedDict[tuple[str, tuple[str, ...], int], tuple[str, ...]] = OrderedDict()
 
@@ -74,10 +75,14 @@ class Premises:
         return self._module.get(name, "")
 
     def visible(self, imports: Sequence[str]) -> frozenset[str]:
-        """The modules that these imports bring along, themselves included; all modules when there are none to go by."""
+        """The modules that these imports bring along, themselves included.
+
+        All modules when there are no imports to go by, or one is from elsewhere, since nobody here knows what that imports.
+        """
         key = tuple(imports)
         if key not in self._visible:
-            seen: set[str] = set() if key else set(self.imports)
+            known = bool(key) and self._modules.issuperset(key)
+            seen: set[str] = set() if known else set(self._modules)
             todo = list(key)
             while todo:
                 module = todo.pop()
