@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.faults.toy_lean import DEADLY, HARMLESS, KINDS
 
 from burnqed.core.errors import WorkerLost
 from burnqed.core.outcome import Refused, Stepped, Verdict
-from burnqed.core.theorem import Theorem
+from burnqed.core.theorem import DEFAULT_IMPORTS, Theorem
 from burnqed.verify.gate import FreshProcessGate
 
 THEOREM = Theorem("t", "theorem t : reach 3 8")
@@ -146,3 +147,17 @@ async def test_leaving_the_pool_while_a_process_is_stopped(tmp_path: Path) -> No
             os.kill(session.process.pid, signal.SIGSTOP)
         assert await asyncio.wait_for(pool.close(), 5) is None
     assert lab.alive() == []
+
+
+async def test_states_know_what_their_theorem_stands_on_also_after_a_death(tmp_path: Path) -> None:
+    lab = FaultLab(tmp_path, {})
+    async with lab.pool() as pool, pool.lease() as session:
+        ref, state = await session.start(replace(THEOREM, imports=("Init", "Std.Data.HashMap")))
+        (first,) = await session.apply(ref, ["inc"])
+        os.kill(session.process.pid, signal.SIGKILL)
+        assert isinstance(first, Stepped)
+        (second,) = await session.apply(first.ref, ["split"])
+        assert isinstance(second, Stepped)
+        assert {s.imports for s in (state, first.state, second.state)} == {("Init", "Std.Data.HashMap")}
+        _, other = await session.start(THEOREM)
+        assert other.imports == DEFAULT_IMPORTS, "the next theorem's are its own"

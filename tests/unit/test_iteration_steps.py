@@ -125,6 +125,15 @@ def test_what_a_file_says_of_splits_is_an_input_of_all_that_is_divided_by_them(h
     assert step.inputs(context_of(folder)) != before
 
 
+def test_rows_with_premises_depend_on_the_library_and_others_do_not(here):
+    folder = lay_out(here)
+    without = RowsStep().inputs(context_of(folder))
+    (folder / "recipe.toml").write_text(f"{RECIPE}\n[rows.rows]\npremises = 8\n")
+    with_them = RowsStep().inputs(context_of(folder))
+    assert with_them.keys() - without.keys() == {"library of premises"}
+    assert with_them["settings"] != without["settings"]
+
+
 def test_a_record_of_proofs_that_is_damaged_is_told(here):
     folder = second(here)
     remembered(folder.with_name("iter_0"), proof(theorem("one", ": 1 = 1"), "rfl"))

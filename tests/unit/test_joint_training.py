@@ -21,6 +21,7 @@ from burnqed.joint.config import ContrastiveConfig, JointConfig, at_share, tiers
 from burnqed.joint.dataset import JointDataset
 from burnqed.joint.energy_head import load_head
 from burnqed.joint.finish import finish
+from burnqed.joint.fitting import load_of
 from burnqed.joint.model import Weights
 from burnqed.joint.prepare import Data, prepare
 from burnqed.joint.train import Training
@@ -30,6 +31,7 @@ from burnqed.prompts.formats import prompt_format
 from burnqed.train.backbone import trainable
 from burnqed.train.checkpoint import latest_checkpoint
 from burnqed.train.journal import read_journal, read_red_lines
+from burnqed.train.lm_loss import PLACES
 from burnqed.train.report import write_report
 from burnqed.train.workers import Workers
 
@@ -742,17 +744,65 @@ def test_a_contrast_config_says_what_is_wrong():
         ContrastiveConfig(schedule=((0.5, 1.0), (0.1, 0.0)))
 
 
-def test_cross_entropy_of_torch_agrees(place, tmp_path):
+class TestWholeRows:
+    """Prompts are learned too, in the first share of the steps."""
+
+    @pytest.mark.parametrize(("share", "whole"), [(0.0, 0), (0.25, 2), (0.5, 3), (0.51, 4), (1.0, 6)])
+    def test_the_first_share_of_the_steps_learns_whole_rows(self, place, tmp_path, share, whole):
+        dataset = prepared(place, settings(place, whole_rows=share), tmp_path).dataset
+        plain = prepared(place, settings(place), tmp_path).dataset
+        for number in range(6):
+            step, before = (each.step(number, contrastive=False) for each in (dataset, plain))
+            rows = [r for m in step.micros for r in m.rows]
+            assert [r.ids for r in rows] == [r.ids for m in before.micros for r in m.rows], "the same rows all the same"
+            assert all(r.whole is (number < whole) for r in rows)
+            assert step.labels == sum(len(r.ids) - (1 if number < whole else r.start) for r in rows)
+            assert (step.labels == before.labels) is (number >= whole)
+            assert (step == before) is (number >= whole)
+
+    def test_two_processes_count_the_labels_of_both(self, place, tmp_path):
+        dataset = prepared(place, settings(place, whole_rows=1.0), tmp_path).dataset
+        alone = dataset.step(0, contrastive=False)
+        parts = [dataset.step(0, contrastive=False, rank=rank, world=2) for rank in (0, 1)]
+        assert [part.labels for part in parts] == [alone.labels] * 2
+        assert sum(len(r.ids) - 1 for part in parts for m in part.micros for r in m.rows) == alone.labels
+
+    def test_it_changes_what_is_learned_and_none_is_as_before(self, place, tmp_path):
+        before, _ = train(place, tmp_path / "before", settings(place), kind="sft")
+        none, _ = train(place, tmp_path / "none", settings(place, whole_rows=0.0), kind="sft")
+        some, _ = train(place, tmp_path / "some", settings(place, whole_rows=0.3), kind="sft")
+        assert same(weights(before), weights(none))
+        assert not same(weights(before), weights(some))
+        losses = [read_journal(tmp_path / name)[1]["loss.sft"] for name in ("before", "none", "some")]
+        assert losses[0] == losses[1] != losses[2]
+
+    def test_what_is_held_out_is_measured_on_tactics_alone(self, place, tmp_path):
+        for name, share in (("plain", 0.0), ("whole", 1.0)):
+            train(place, tmp_path / name, settings(place, whole_rows=share, optimizer__lr=1e-30, steps=1), kind="sft")
+        plain, whole = (read_journal(tmp_path / name)[-1] for name in ("plain", "whole"))
+        assert plain["valid.loss"] == pytest.approx(whole["valid.loss"], rel=1e-6)
+
+    def test_the_plan_for_memory_counts_their_places(self, place, tmp_path):
+        config = settings(place)
+        ready = prepared(place, config, tmp_path)
+        lengths = sorted((len(r.ids) for r in ready.dataset.rows), reverse=True)[:8]
+        assert load_of(config, ready).places < sum(lengths)
+        assert load_of(settings(place, whole_rows=0.1), ready).places == min(PLACES, sum(lengths))
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_cross_entropy_of_torch_agrees(place, tmp_path, whole):
     """The journal's loss is per label, whatever the micro-batches."""
-    config = settings(place, steps=1, optimizer__clip=0.0, batch__micro_tokens=100)
+    config = settings(place, steps=1, optimizer__clip=0.0, batch__micro_tokens=100, whole_rows=float(whole))
     training = Training(config, Data((place,), (place,)), tmp_path, kind="sft", workers=Workers(device="cpu"))
     rows = [r for m in training.prepared.dataset.step(0, contrastive=False).micros for r in m.rows]
     parts, labels = 0.0, 0
     with torch.no_grad():
         for row in rows:
             logits = training.prover.backbone(input_ids=torch.tensor([row.ids])).logits[0]
-            target = torch.tensor(row.ids)[row.start :]
-            parts += functional.cross_entropy(logits[row.start - 1 : -1], target, reduction="sum").item()
+            first = 1 if whole else row.start
+            target = torch.tensor(row.ids)[first:]
+            parts += functional.cross_entropy(logits[first - 1 : -1], target, reduction="sum").item()
             labels += len(target)
     training.run()
     assert read_journal(tmp_path)[1]["loss.sft"] == pytest.approx(parts / labels, rel=1e-4)

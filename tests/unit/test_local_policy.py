@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from burnqed.core.tactic import Candidate
 from burnqed.core.tally import Tally
 from burnqed.models.language_model import Drawn, LanguageModel
 from burnqed.policy.config import SamplingConfig
-from burnqed.policy.local import HALVED, LocalPolicy, LocalProofWriter
+from burnqed.policy.local import HALVED, NO_PREMISE, LocalPolicy, LocalProofWriter
+from burnqed.premises.file import library
 from burnqed.prompts.fit import CUT
 from burnqed.prompts.formats import FORMATS
+from burnqed.prompts.premises import premise_line
 from burnqed.testing.tiny_model import make_tiny_model
 
 MARKERS = FORMATS["markers"]
@@ -180,3 +183,91 @@ async def test_whole_proofs_come_as_steps(model):
     assert [s.logprob_nats for s in found] == sorted((s.logprob_nats for s in found), reverse=True)
     for script in found:
         assert all(step and step == step.strip() for step in script.steps)
+
+
+class Noting(LanguageModel):
+    """Notes what it is asked, and writes ``says`` where that is set."""
+
+    says: str = ""
+
+    def __init__(self, model: LanguageModel) -> None:
+        super().__init__(model.model, model.tokenizer, name="noting")
+        self.prompts: list[str] = []
+
+    def sample(self, prompts: Sequence[Sequence[int]], **options: Any) -> list[list[Drawn]]:
+        self.prompts += [self.tokenizer.decode(list(ids)) for ids in prompts]
+        drawn = super().sample(prompts, **options)
+        return [[replace(d, text=self.says or d.text) for d in each] for each in drawn]
+
+
+def with_premises(model: LanguageModel, premises: int, **more: Any) -> LocalPolicy:
+    config = CONFIG.model_copy(update=more)
+    return LocalPolicy(model, MARKERS, config, seed=0, tally=Tally(), premises=premises)
+
+
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return LanguageModel.load(make_tiny_model(tmp_path_factory.mktemp("roomy"), max_positions=512), device="cpu")
+
+
+SUM = ProofState(state("n + m = m + n", "n + 0 = n").goals, ("Init",))
+ALIKE = library().alike(SUM.goals[0].text, ("Init",), 26)
+
+
+async def test_premises_stand_before_the_prompt_and_change_what_is_drawn(roomy):
+    noting = Noting(roomy)
+    (found,) = await with_premises(noting, 3).propose([SUM], 12)
+    (other,) = await with_premises(noting, 0).propose([SUM], 12)
+    assert noting.prompts == [premise_line(ALIKE[:3]) + MARKERS.prompt(SUM), MARKERS.prompt(SUM)]
+    assert texts(found) != texts(other)
+    (again,) = await with_premises(roomy, 3).propose([SUM], 12)
+    assert texts(again) == texts(found)
+
+
+async def test_premises_are_those_that_the_state_may_see(roomy):
+    noting = Noting(roomy)
+    sets = ProofState((Goal((), "Std.HashSet.size m = 0"),), ("Init",))
+    everything = ProofState(sets.goals)
+    await with_premises(noting, 4).propose([sets, everything], 4)
+    assert "Std." not in noting.prompts[0].partition("\n")[0]
+    assert "Std.HashSet" in noting.prompts[1].partition("\n")[0]
+
+
+async def test_at_most_half_of_the_room_is_for_premises_and_the_state_has_the_rest(model):
+    noting = Noting(model)
+    long = ProofState(state("n + m = m + n", *("x + y = z ∧ " * 9 for _ in range(3))).goals)
+    room = 128 - CONFIG.max_new_tokens
+    for each in (SUM, long):
+        await with_premises(noting, 26).propose([each], 4)
+        alike = library().alike(each.goals[0].text, each.imports, 26)
+        first, _, prompt = noting.prompts.pop().partition("\n")
+        (kept,) = [k for k in range(26) if premise_line(alike[:k]) == f"{first}\n"]
+        assert len(model.token_ids(premise_line(alike[:kept]))) <= room // 2
+        assert len(model.token_ids(premise_line(alike[: kept + 1]))) > room // 2
+        assert len(model.token_ids(f"{first}\n{prompt}")) <= room
+        assert prompt.endswith("⊢ n + m = m + n[PROOFSTEP]")
+
+
+async def test_where_there_is_no_room_for_a_premise_there_is_none(tmp_path: Path):
+    bos = LanguageModel.load(make_tiny_model(tmp_path / "bos", bos=True, max_positions=128), device="cpu")
+    with pytest.raises(ModelError, match="markers alone is longer than the 1 tokens"):
+        await with_premises(bos, 3, max_new_tokens=127).propose([SUM], 4)
+    noting = Noting(bos)
+    short = ProofState((Goal((), "p"),))
+    await with_premises(noting, 3, max_new_tokens=122).propose([short], 4)
+    assert noting.prompts == [f"<s>{MARKERS.prompt(short)}"]
+
+
+async def test_marks_in_an_answer_become_names_and_one_that_stands_for_nothing_is_dropped(roomy):
+    noting = Noting(roomy)
+    noting.says = "rw [§b, ← §a]"
+    (found,) = await with_premises(noting, 2).propose([SUM], 4)
+    assert texts(found) == [f"rw [{ALIKE[1]}, ← {ALIKE[0]}]"]
+    noting.says = "rw [§c]"
+    strict = with_premises(noting, 2)
+    assert await strict.propose([SUM], 4) == [[]]
+    assert strict.tally.counts[NO_PREMISE] == 12
+    unheard = with_premises(noting, 2)
+    assert await unheard.propose([ProofState((Goal((), "p"),))], 4) == [[]]
+    assert unheard.tally.counts[NO_PREMISE] == 12
+    assert texts((await with_premises(noting, 0).propose([SUM], 4))[0]) == ["rw [§c]"], "nobody spoke of marks"

@@ -11,6 +11,7 @@ from burnqed.core.errors import BadInput
 from burnqed.core.state import Goal, ProofState, Variable
 from burnqed.policy.menu import MenuPolicy, bounded
 from burnqed.policy.menu_rules import load_menu, parse_menu
+from burnqed.premises.index import Known, Premises, symbols
 
 
 def goal(target: str, **hypotheses: str) -> Goal:
@@ -31,6 +32,11 @@ def texts(menu: str, *goals: Goal) -> list[str]:
         ("1 | target | omega", "regular expression"),
         ("1 | target ( | omega", "bad regular expression"),
         ("1 | goals many | omega", "whole number"),
+        ("1 | goals ² | omega", "whole number"),
+        ("1 | premise | apply {p}", "whole number"),
+        ("1 | premise few | apply {p}", "whole number"),
+        ("1 | premise 3 | apply {l}", "does not give"),
+        ("1 | always | apply {p}", "does not give"),
         ("1 | always | exact {nothing}", "does not give"),
         ("1 | always | exact {h}", "does not give"),
         ("1 | target = | exact {1}", "does not give"),
@@ -116,3 +122,64 @@ def test_names_of_the_file_around_the_theorem():
     policy = MenuPolicy(rules, definitions=["double", "triple"], lemmas=["double_eq"])
     assert [c.text for c in policy.candidates(state)] == ["unfold double", "rw [double_eq]"]
     assert MenuPolicy(rules).candidates(state) == []
+
+
+SAID = {
+    "Set.size_insert": "Set.size (Set.insert s a) = Set.size s + 1",
+    "Set.size_insert_le": "Set.size (Set.insert s a) ≤ Set.size s + 1",
+    "Far.size_insert": "Set.size (Set.insert s a) ≤ Set.size s + 1",
+}
+
+
+def small_library() -> Premises:
+    others = {f"Other{i}.word": f"Other{i}.word p" for i in range(20)}
+    module = {name: "Far" if name.startswith("Far") else "Near" for name in SAID | others}
+    known = [Known(name, module[name], symbols(text)) for name, text in (SAID | others).items()]
+    return Premises(known, {"Near": (), "Far": ("Near",)})
+
+
+def proposed(menu: str, *goals: Goal, imports: tuple[str, ...] = ("Near",)) -> list[str]:
+    policy = MenuPolicy(parse_menu(menu, source="m"), premises=small_library)
+    return [c.text for c in policy.candidates(ProofState(goals, imports))]
+
+
+ABOUT_SETS = goal("Set.size (Set.insert s 3) ≤ 7", s="Set Nat", h="s ∈ t")
+
+
+def test_premises_come_most_alike_first_each_rule_with_as_many_as_it_says():
+    assert proposed("1 | premise 3 | apply {p}", ABOUT_SETS) == ["apply Set.size_insert_le", "apply Set.size_insert"]
+    assert proposed("1 | premise 1 | apply {p}\n3 | always | simp\n2 | premise 2 | rw [{p}]", ABOUT_SETS) == [
+        "simp",
+        "rw [Set.size_insert_le]",
+        "rw [Set.size_insert]",
+        "apply Set.size_insert_le",
+    ]
+    assert proposed("1 | premise 0 | apply {p}\n1 | always | simp", ABOUT_SETS) == ["simp"]
+    assert proposed("1 | premise 3 | apply {p}", goal("Unheard.of")) == []
+
+
+def test_premises_are_those_of_the_states_imports_and_of_its_first_goal():
+    menu = "1 | premise 3 | apply {p}"
+    assert "apply Far.size_insert" in proposed(menu, ABOUT_SETS, imports=("Far",))
+    assert "apply Far.size_insert" in proposed(menu, ABOUT_SETS, imports=())
+    assert proposed(menu, goal("Unheard.of"), ABOUT_SETS) == []
+
+
+def test_a_rule_about_premises_may_name_the_facts():
+    assert proposed("1 | premise 1 | simp [{p}, {facts}]", ABOUT_SETS) == ["simp [Set.size_insert_le, h]"]
+    assert proposed("1 | premise 1 | simp [{p}, {facts}]", goal("Set.size (Set.insert s 3) ≤ 7")) == []
+
+
+def test_a_menu_without_premises_reads_no_library():
+    def unreadable() -> Premises:
+        raise AssertionError("nobody asked")
+
+    policy = MenuPolicy(parse_menu("1 | always | simp", source="m"), premises=unreadable)
+    assert [c.text for c in policy.candidates(ProofState((ABOUT_SETS,)))] == ["simp"]
+
+
+def test_the_menu_that_comes_along_applies_theorems_of_the_library():
+    sets = goal("(m.insert a).size ≤ m.size + 1", m="Std.HashSet α", a="α")
+    found = [c.text for c in MenuPolicy(load_menu()).candidates(ProofState((sets,), ("Init", "Std")))]
+    assert "apply Std.HashSet.size_insert_le <;> assumption" in found
+    assert sum(text.startswith("apply ") for text in found) == 14

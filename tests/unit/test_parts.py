@@ -91,6 +91,21 @@ async def test_a_state_that_was_judged_is_not_read_again_to_propose_for_it(menu,
         assert parts.model.savings.tokens_run == read
 
 
+async def test_with_premises_before_the_policys_prompts_it_is_read_again(menu, model, head):
+    settings = ["policy.kind=model", f"policy.model={model}", "value.kind=head", f"value.head={head}"]
+    settings += ["policy.sampling.keep_unended=true", "policy.sampling.max_new_tokens=4"]
+    found, energies = [], []
+    for more in ([], ["policy.premises=3"]):
+        async with open_parts(config(*settings, *more), menu=menu) as parts:
+            assert parts.model is not None
+            energies += await parts.value.energies([(STATE, STATE)])
+            read = parts.model.savings.tokens_run
+            found += await parts.policy.propose([STATE], 16)
+            assert (parts.model.savings.tokens_run > read) is bool(more)
+    assert {c.text for c in found[0]} != {c.text for c in found[1]}
+    assert energies[0] == pytest.approx(energies[1], rel=1e-4), "a value reads states without premises"
+
+
 async def test_a_mixture_has_both(menu, model):
     settings = ["policy.kind=model", f"policy.model={model}", "policy.menu_share=0.5"]
     settings += ["policy.sampling.keep_unended=true", "policy.sampling.max_new_tokens=4"]

@@ -21,10 +21,22 @@ from burnqed.data.filters import FilterConfig
 from burnqed.data.manifest import Manifest
 from burnqed.data.printed_states import printed_state
 from burnqed.data.records import TacticRecord, TheoremRecord
-from burnqed.data.rows import AGAIN, RowConfig, RowMaker, by_proof, in_order, require_tasks, script_of, sound
+from burnqed.data.rows import (
+    AGAIN,
+    RowConfig,
+    RowMaker,
+    by_proof,
+    imports_of,
+    in_order,
+    require_tasks,
+    script_of,
+    sound,
+)
 from burnqed.data.rows_files import write_rows
 from burnqed.data.rows_reading import Splits, read_steps
+from burnqed.premises.file import library
 from burnqed.prompts.formats import FORMATS, WHOLE_PROOF, prompt_format
+from burnqed.prompts.premises import premise_line, resolved
 
 GUARD = Decontaminator(
     [TheoremRecord(name="amc_1", statement="theorem amc_1 (x : Nat) (h : x ^ 9 = 512) : x = 2", source="bench")]
@@ -131,6 +143,93 @@ def test_the_main_rows_are_the_same_with_and_without_the_other_tasks():
     together, _ = made(PROOF, tasks=TASKS)
     assert [r for r in together if r.task == "tactic"] == alone
     assert not {r.prompt for r in together if r.task != "tactic"} & {r.prompt for r in alone}
+
+
+# -- premises before the main task's prompt ----------------------------------------------------------------
+
+
+def line_of(prompt: str) -> str:
+    """The line of premises, with its end; empty without one."""
+    first, newline, _ = prompt.partition("\n")
+    return first + newline if first.startswith("#premises ") else ""
+
+
+def names_of(prompt: str) -> list[str]:
+    return line_of(prompt).split()[2::2]
+
+
+def test_rows_with_premises_are_the_rows_without_but_for_the_line_and_the_marks():
+    plain, _ = made(PROOF, tasks=TASKS)
+    rows, _ = made(PROOF, tasks=TASKS, premises=26, without_premises=0)
+    assert len(rows) == len(plain)
+    for row, before in zip(rows, plain, strict=True):
+        names = names_of(row.prompt)
+        if row.task == "tactic":
+            state = printed_state(before.prompt.removeprefix("[GOAL]").removesuffix("[PROOFSTEP]"))
+            assert state is not None
+            assert line_of(row.prompt) == premise_line(library().alike(state.goals[0].text, (), 26))
+            assert resolved(row.completion, names) == before.completion
+        assert row.prompt == line_of(row.prompt) + before.prompt
+    assert [r for r in rows if r.task != "tactic"] == [r for r in plain if r.task != "tactic"]
+
+
+def test_an_answer_that_means_a_premise_points_to_it():
+    about = step("n m : Nat\n⊢ n + m = m + n", "exact Nat.add_comm n m")
+    ((row,), _) = made([about], premises=26, without_premises=0)
+    names = names_of(row.prompt)
+    assert "Nat.add_comm" in names
+    assert row.completion == f"exact §{chr(ord('a') + names.index('Nat.add_comm'))} n m"
+    ((without,), _) = made([about], premises=26, without_premises=1)
+    assert (without.prompt, without.completion) == (
+        "[GOAL]n m : Nat\n⊢ n + m = m + n[PROOFSTEP]",
+        "exact Nat.add_comm n m",
+    )
+
+
+def test_a_share_of_the_prompts_stays_without_premises_always_the_same_ones():
+    many = [step(f"n : Nat\n⊢ n + {i} = {i} + n", "omega", theorem=f"t{i}") for i in range(200)]
+    bare = {
+        share: [r.theorem for r in made(many, premises=4, without_premises=share)[0] if not line_of(r.prompt)]
+        for share in (0.0, 0.25, 0.6, 1.0)
+    }
+    assert bare[0.0] == []
+    assert 30 < len(bare[0.25]) < 70
+    assert set(bare[0.25]) < set(bare[0.6]), "a larger share leaves more without, and none with"
+    assert len(bare[1.0]) == 200
+    again = [r.theorem for r in made(many[::-1], premises=4, without_premises=0.25)[0] if not line_of(r.prompt)]
+    assert sorted(again) == sorted(bare[0.25])
+    assert bare[0.25] != [
+        r.theorem for r in made(many, premises=4, without_premises=0.25, seed=1)[0] if not line_of(r.prompt)
+    ]
+
+
+@pytest.mark.parametrize("name", ["Std.HashSet.size_insert_le", "Nat.add_comm", "Init.Unheard.of"])
+def test_a_harvested_task_sees_what_its_module_imports_and_never_itself(name):
+    goals = {
+        "Std.HashSet.size_insert_le": "m : Std.HashSet α\na : α\n⊢ (m.insert a).size ≤ m.size + 1",
+        "Nat.add_comm": "n m : Nat\n⊢ n + m = m + n",
+    }
+    before = goals.get(name, "⊢ 0 + 1 = 1")
+    known = library()
+    record = step(before, "omega", theorem=f"harvest.{name}")
+    ((row,), _) = made([record], premises=26, without_premises=0)
+    assert len(names_of(row.prompt)) == 26
+    if name not in goals:
+        assert imports_of(record) == (), "nobody knows, so everything is seen"
+        return
+    assert name not in names_of(row.prompt)
+    assert {known.module_of(n) for n in names_of(row.prompt)} <= known.visible(known.imports[known.module_of(name)])
+    ((other,), _) = made([step(before, "omega", theorem=name)], premises=26, without_premises=0)
+    assert name in names_of(other.prompt), "what was not harvested sees everything"
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE_PROOF))
+def test_prompts_for_whole_proofs_have_no_premises(name):
+    assert RowConfig(prompt_format=name).premises == 0
+    with pytest.raises(ValidationError, match=f"{name} asks for whole proofs"):
+        RowConfig(prompt_format=name, premises=4)
+    with pytest.raises(ValidationError, match="less than or equal to 26"):
+        RowConfig(premises=27)
 
 
 def test_golden_rows():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -50,6 +51,17 @@ def test_the_loss_is_on_the_tactic_and_its_end_and_on_nothing_else(bos, markers)
         assert tokenizer.decode(unlearned) == (tokenizer.bos_token if bos else "") + original.prompt
         # A label is predicted from the place before it, the first one from the prompt's last token.
         assert columns == list(range(made.start - 1, len(made.ids) - 1))
+
+
+@pytest.mark.parametrize("bos", [False, True])
+def test_of_a_whole_row_everything_is_learned_but_the_first_token(bos):
+    (made,) = tokenized([row()], make_tokenizer(bos=bos), max_tokens=500, manifest=manifest_of([row()]))
+    assert made.first_label == made.start > 1
+    whole = replace(made, whole=True)
+    assert whole.first_label == 1
+    assert (whole.ids, whole.prompt) == (made.ids, made.prompt), "it is the same row"
+    _, columns = loss_places([whole.first_label], [len(whole.ids)])
+    assert [whole.ids[column + 1] for column in columns] == list(made.ids[1:])
 
 
 def test_every_row_stays_or_is_counted_under_its_reason():

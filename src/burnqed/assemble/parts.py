@@ -163,7 +163,7 @@ class _Making:
             max_batch_tokens=value.batch_tokens,
             max_tokens=head.card.max_tokens,
             cache=EmbeddingCache(tally=self.tally),
-            keep=shares,
+            keep=shares and not self.config.policy.premises,  # with them the policy's prompts begin differently
             tally=self.tally,
         )
         head.card.require(encoder.card, what=f"the energy head in {value.head}", accepted=value.accept)

@@ -6,9 +6,10 @@ import hashlib
 import random
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Self
 
 import msgspec
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from burnqed.core.errors import BadInput
 from burnqed.core.seeding import child_seed
@@ -59,6 +60,12 @@ class RowConfig(BaseModel, frozen=True, extra="forbid"):
         if name not in FORMATS:
             raise ValueError(f"there is no prompt format {name}; choose one of {', '.join(FORMATS)}")
         return name
+
+    @model_validator(mode="after")
+    def _premises_of_tactics(self) -> Self:
+        if self.premises and self.prompt_format in WHOLE_PROOF:
+            raise ValueError(f"{self.prompt_format} asks for whole proofs, whose prompts have no premises before them")
+        return self
 
 
 class TrainingRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -75,7 +75,7 @@ class LocalSampler:
 
     def _told(self, sample: Sample, names: Sequence[str]) -> Sample:
         """The sample with the names that its marks stand for; without text, which is dropped, where they stand for nothing."""
-        text = resolved(sample.text, names) if names else sample.text
+        text = resolved(sample.text, names) if self._premises else sample.text
         if text is None:
             self._tally.count(NO_PREMISE, sample.text)
         return replace(sample, text=text or "")

@@ -25,9 +25,11 @@ def premise_line(names: Sequence[str]) -> str:
 
 def pointed(tactic: str, names: Sequence[str]) -> str:
     """The tactic with marks in place of the names that have one, as a model learns it."""
-    for i, name in sorted(enumerate(names), key=lambda item: -len(item[1])):
-        tactic = re.sub(rf"(?<!{_PART_OF_NAME}){re.escape(name)}(?!{_PART_OF_NAME})", _mark(i), tactic)
-    return tactic
+    if not names:
+        return tactic
+    marks = {name: _mark(i) for i, name in enumerate(names)}
+    any_name = "|".join(map(re.escape, names))
+    return re.sub(rf"(?<!{_PART_OF_NAME})(?:{any_name})(?!{_PART_OF_NAME})", lambda m: marks[m[0]], tactic)
 
 
 def resolved(written: str, names: Sequence[str]) -> str | None:
