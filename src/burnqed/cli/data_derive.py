@@ -17,10 +17,9 @@ from burnqed.cli.work_bar import WorkBar, duration
 from burnqed.core.errors import BadInput
 from burnqed.data.derive.config import DeriveConfig
 from burnqed.data.derive.journal import THEOREMS, Journal
-from burnqed.data.derive.premises import premises_of
+from burnqed.data.derive.premises import library_premises
 from burnqed.data.derive.run import derive as run_derive
-from burnqed.data.derive.tasks import chosen, library_name, read_tasks
-from burnqed.data.harvest.catalogue import catalogue
+from burnqed.data.derive.tasks import chosen, read_tasks
 from burnqed.data.lean_ask import leased
 from burnqed.data.manifest import FileCard, Manifest
 from burnqed.data.records import TheoremRecord
@@ -31,9 +30,7 @@ from burnqed.lean.embedded.server import spawner
 from burnqed.lean.pool import WorkerPool
 
 _DEFAULT = DeriveConfig()
-_ROOTS = ("Init", "Std")
 _TRAINED_ON = frozenset(("train", "valid"))
-_SILENCE_S = 60.0
 
 
 def derive(
@@ -105,7 +102,5 @@ async def _run(
     async with WorkerPool(spawner(lean, limits, program=COMPLETE), limits) as pool:
         with WorkBar("tasks") as bar:
             async with leased(pool, limits) as ask:
-                modules = await catalogue(ask, _ROOTS, silence_s=_SILENCE_S)
-            statements = {name: t.statement for t in library if (name := library_name(t))}
-            known = premises_of(modules, statements)
+                known = await library_premises(ask, library)
             await run_derive(pool, pool.size, journal, tasks, known, config, on_progress=bar.show)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,10 @@ import typer
 
 from burnqed.cli.install_bar import ensure_lean
 from burnqed.core.errors import BadInput
-from burnqed.data.derive.premises import premises_of
-from burnqed.data.harvest.catalogue import catalogue
+from burnqed.data.derive.premises import library_premises
+from burnqed.data.derive.tasks import library_name
 from burnqed.data.lean_ask import leased
+from burnqed.data.records import TheoremRecord
 from burnqed.data.trace.inputs import theorem_records
 from burnqed.lean.config import LeanConfig
 from burnqed.lean.embedded.install import EmbeddedLean
@@ -22,9 +24,6 @@ from burnqed.lean.pool import WorkerPool
 from burnqed.premises.file import write_premises
 from burnqed.premises.index import Premises
 from burnqed.trajectory.files import whole_file
-
-_ROOTS = ("Init", "Std")
-_SILENCE_S = 60.0
 
 
 def premises(
@@ -40,21 +39,21 @@ def premises(
       burnqed data premises data/harvest/tasks.jsonl --out src/burnqed/premises/library.json.xz
 
     """
-    statements = {name: t.statement for t in theorem_records(tasks).values() if (name := t.origin.partition(":")[2])}
-    if not statements:
+    library = list(theorem_records(tasks).values())
+    if not any(map(library_name, library)):
         raise BadInput(f"{tasks} has no theorem of the library; `burnqed data harvest` makes such a file")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"--out {out}: the folder cannot be made: {error.strerror or error}") from error
     lean = ensure_lean(programs=[COMPLETE])
-    found = asyncio.run(_listed(lean, statements))
+    found = asyncio.run(_listed(lean, library))
     with whole_file(out) as part:
         write_premises(part, found, lean=lean.lean_version)
     print(f"{out}: {len(found.theorems):,} theorems of {len(found.imports):,} modules, {out.stat().st_size:,} bytes")
 
 
-async def _listed(lean: EmbeddedLean, statements: dict[str, str]) -> Premises:
+async def _listed(lean: EmbeddedLean, library: Sequence[TheoremRecord]) -> Premises:
     limits = LeanConfig(workers=1)
     async with WorkerPool(spawner(lean, limits, program=COMPLETE), limits) as pool, leased(pool, limits) as ask:
-        return premises_of(await catalogue(ask, _ROOTS, silence_s=_SILENCE_S), statements)
+        return await library_premises(ask, library)

@@ -20,7 +20,7 @@ from burnqed.data.intake import take_in
 from burnqed.data.manifest import Manifest
 from burnqed.data.near_duplicates import similarity
 from burnqed.data.normal_form import NormalForm, normal_form, normal_form_of
-from burnqed.data.records import Record, TacticRecord, TheoremRecord
+from burnqed.data.records import HARVESTED, Record, TacticRecord, TheoremRecord
 from burnqed.data.restate.rendering import Unstatable
 from burnqed.data.restate.statement import restate
 from burnqed.data.sources.any_file import benchmark_of
@@ -38,8 +38,6 @@ NEAR_WITH_SAME_CLAIM = 0.4
 How = Literal["name", "statement", "same claim", "near-duplicate", "informal text", "inside its proof"]
 
 _RESTATED_NAME = re.compile(r"(?:_(?:v\d+|core|field|rat|restated|formal|lean4?|alt\d*|new|copy))+$|~\d+$")
-_LIBRARY = "harvest."
-"""How the names of harvested theorems begin (``data/harvest/folder.py``)."""
 _SHORTEST_INFORMAL = 40  # letters and digits; shorter texts are the same by chance
 _NOT_ALNUM = re.compile(r"[\W_]+")
 _ANSWER = "showthatitis"
@@ -226,7 +224,7 @@ def _name_key(name: str) -> str:
     """What a benchmark's name is known by. A library calls theorems alike for each type (``List.map_id``, ``Array.map_id``), and
     they are different theorems; of those the whole name counts, and what they state is compared as ever.
     """
-    return name if name.startswith(_LIBRARY) else _plain_name(name)
+    return name if name.startswith(HARVESTED) else _plain_name(name)
 
 
 def _plain_name(name: str) -> str:

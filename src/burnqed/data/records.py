@@ -10,6 +10,8 @@ import msgspec
 
 from burnqed.core.theorem import DEFAULT_IMPORTS, Theorem, import_lines
 
+HARVESTED = "harvest."
+"""How the names of tasks begin that are theorems of the library (``data/harvest``)."""
 BENCHMARK = "benchmark"
 """The flag of a theorem that measures: it may enter no training file."""
 

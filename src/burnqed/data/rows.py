@@ -18,7 +18,7 @@ from burnqed.data.auxiliary import MAIN, TASKS, Example, Lemmas, Tagged, Task, e
 from burnqed.data.filters import FilterConfig, filter_tactics
 from burnqed.data.manifest import Manifest
 from burnqed.data.printed_states import printed_state
-from burnqed.data.records import TacticRecord
+from burnqed.data.records import HARVESTED, TacticRecord
 from burnqed.premises.file import library
 from burnqed.prompts.formats import FORMATS, WHOLE_PROOF, prompt_format, training_text
 from burnqed.prompts.premises import MOST, pointed, premise_line
@@ -31,7 +31,6 @@ AGAIN = "same row again"
 NO_SCRIPT = "no whole proof known"
 NOT_ASKED = "nothing asked of this step"
 _ORDER = ("train", "valid", "test")
-_HARVESTED = "harvest."
 
 ProofKey = tuple[str, str]
 """Source and name of a theorem."""
@@ -195,10 +194,10 @@ class RowMaker:
 
 def imports_of(record: TacticRecord) -> tuple[str, ...]:
     """What the theorem of a step stands on: for a harvested task what its module imports, else everything (empty)."""
-    if not record.theorem.startswith(_HARVESTED):
+    if not record.theorem.startswith(HARVESTED):
         return ()
     known = library()
-    return known.imports.get(known.module_of(record.theorem.removeprefix(_HARVESTED)), ())
+    return known.imports.get(known.module_of(record.theorem.removeprefix(HARVESTED)), ())
 
 
 def in_order(proofs: Iterable[ProofKey], splits: Mapping[ProofKey, str]) -> list[ProofKey]:

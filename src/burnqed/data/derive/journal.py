@@ -17,6 +17,7 @@ from burnqed.data.auxiliary import NAMES_ONLY
 from burnqed.data.derive.tasks import library_name
 from burnqed.data.manifest import FileCard, Manifest
 from burnqed.data.records import NO_GOALS, TacticRecord, TheoremRecord, line
+from burnqed.data.settings_file import require_same
 from burnqed.trajectory.files import append_line, drop_torn_line, whole_file, write_text
 
 THEOREMS = "theorems.jsonl"
@@ -57,7 +58,7 @@ class Journal:
         if not resume and file.exists():
             raise BadInput(f"{folder} holds derived proofs already; add --resume to go on, or choose another --out")
         if resume:
-            _require_same(file, settings)
+            require_same(file, settings)
         else:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -120,18 +121,6 @@ def _name(task: TheoremRecord, derived: Derived) -> TacticRecord:
         constants=(name,),
         flags=(NAMES_ONLY,),
     )
-
-
-def _require_same(file: Path, settings: Mapping[str, object]) -> None:
-    """Raises BadInput that names a setting of which the file has another value, and RunError for a file that cannot be read."""
-    try:
-        before = msgspec.json.decode(file.read_bytes(), type=dict[str, object])
-    except (OSError, msgspec.DecodeError) as error:
-        raise RunError(f"{file} is damaged: {error}") from error
-    for key in sorted(before.keys() | settings.keys()):
-        then, now = before.get(key), settings.get(key)
-        if then != now:
-            raise BadInput(f"{file.parent} was begun with {key} = {then}, not {now}; resume it with the same settings")
 
 
 def _read(path: Path) -> list[Derived]:

@@ -5,8 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from burnqed.data.harvest.catalogue import Module
+from burnqed.data.derive.tasks import library_name
+from burnqed.data.harvest.catalogue import Module, catalogue
+from burnqed.data.lean_ask import LeanAsk
+from burnqed.data.records import TheoremRecord
 from burnqed.premises.index import Known, Premises, symbols
+
+_ROOTS = ("Init", "Std")
+_SILENCE_S = 60.0
+
+
+async def library_premises(ask: LeanAsk, tasks: Iterable[TheoremRecord]) -> Premises:
+    """Those of Init and Std, as Lean lists them, with the statements that the tasks have."""
+    statements = {name: task.statement for task in tasks if (name := library_name(task))}
+    return premises_of(await catalogue(ask, _ROOTS, silence_s=_SILENCE_S), statements)
 
 
 def premises_of(modules: Iterable[Module], statements: Mapping[str, str]) -> Premises:

@@ -7,16 +7,15 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from burnqed.data.derive.config import DeriveConfig
-from burnqed.data.harvest.folder import SOURCE
 from burnqed.data.manifest import Manifest
 from burnqed.data.reading import BadRow, read_rows
-from burnqed.data.records import TheoremRecord
+from burnqed.data.records import HARVESTED, TheoremRecord
 
 
 def library_name(task: TheoremRecord) -> str:
     """What the library calls the theorem that a task states; empty for a task that was not harvested."""
     name = task.origin.partition(":")[2]
-    return name if task.name == f"{SOURCE}.{name}" else ""
+    return name if task.name == f"{HARVESTED}{name}" else ""
 
 
 def read_tasks(path: Path, manifest: Manifest) -> list[TheoremRecord]:

@@ -18,6 +18,7 @@ from burnqed.data.generate.config import GenerateConfig
 from burnqed.data.generate.outcome import Generated
 from burnqed.data.manifest import FileCard, Manifest, Origin
 from burnqed.data.records import TacticRecord, TheoremRecord
+from burnqed.data.settings_file import require_same
 from burnqed.trajectory.files import append_line, drop_torn_line, whole_file, whole_lines, write_text
 
 SOURCE = "generated"
@@ -39,7 +40,9 @@ class GenerateFolder:
         now = {"lean": lean, **config.model_dump(mode="json", exclude={"count"})}
         file = path / _SETTINGS
         if resume:
-            _check_settings(file, now)
+            if not file.exists():
+                raise BadInput(f"{file.parent} holds nothing to resume; leave --resume out to start")
+            require_same(file, now)
         elif file.exists():
             raise BadInput(f"{path} holds generated statements already; add --resume to go on, or choose another --out")
         else:
@@ -155,18 +158,3 @@ def _written(path: Path, structs: Iterable[msgspec.Struct]) -> FileCard:
             out.write(msgspec.json.encode(struct) + b"\n")
             rows += 1
     return FileCard.of(path, shown=path.name, rows=rows)
-
-
-def _check_settings(file: Path, now: dict[str, object]) -> None:
-    try:
-        before = msgspec.json.decode(file.read_bytes(), type=dict[str, object])
-    except FileNotFoundError:
-        raise BadInput(f"{file.parent} holds nothing to resume; leave --resume out to start") from None
-    except (OSError, msgspec.DecodeError) as error:
-        raise RunError(f"{file} is damaged: {error}") from error
-    now = msgspec.json.decode(msgspec.json.encode(now), type=dict[str, object])
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
-            raise BadInput(
-                f"{file.parent} was begun with {key} = {before.get(key)}, not {now.get(key)}; resume it with the same settings"
-            )

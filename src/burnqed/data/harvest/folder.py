@@ -15,7 +15,8 @@ from burnqed.data.harvest.catalogue import Module, skipped
 from burnqed.data.harvest.config import HarvestConfig
 from burnqed.data.harvest.split import split_of
 from burnqed.data.manifest import FileCard, Manifest, Origin
-from burnqed.data.records import TheoremRecord, line
+from burnqed.data.records import HARVESTED, TheoremRecord, line
+from burnqed.data.settings_file import require_same
 from burnqed.lean.protocol import LibraryStatement
 from burnqed.trajectory.files import whole_file, write_text
 
@@ -52,17 +53,8 @@ class HarvestFolder:
     def open(cls, path: Path, settings: Mapping[str, object], *, resume: bool) -> HarvestFolder:
         """Start a harvest, or go on with one. Raises BadInput when there is one already, none, or one of other settings."""
         file = path / _SETTINGS
-        now = msgspec.json.decode(msgspec.json.encode(settings))
         if resume and file.exists():
-            try:
-                before = msgspec.json.decode(file.read_bytes())
-            except msgspec.DecodeError as error:
-                raise RunError(f"{file} is damaged: {error}") from error
-            for key in sorted(before.keys() | now.keys()):
-                if before.get(key) != now.get(key):
-                    raise BadInput(
-                        f"{path} was begun with {key} = {before.get(key)}, not {now.get(key)}; resume it with the same settings"
-                    )
+            require_same(file, settings)
         elif resume:
             raise BadInput(f"{path} holds no harvest to resume; leave --resume out to start one")
         elif file.exists():
@@ -72,7 +64,7 @@ class HarvestFolder:
                 (path / "parts").mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise RunError(f"the folder {path} cannot be made: {error.strerror or error}") from error
-            write_text(file, msgspec.json.encode(now).decode() + "\n")
+            write_text(file, msgspec.json.encode(settings).decode() + "\n")
         return cls(path)
 
     def _part(self, module: str) -> Path:
@@ -153,7 +145,7 @@ def task(module: Module, tried: Tried, config: HarvestConfig, *, lean: str, inst
     """A theorem as a task: stated under a new name on exactly what its module imports."""
     flags = {tried.form} - {"readable"} | ({"instance"} if instance else set())
     return TheoremRecord(
-        name=f"{SOURCE}.{tried.name}",
+        name=f"{HARVESTED}{tried.name}",
         statement=tried.statement,
         imports=module.imports,
         source=SOURCE,
