@@ -539,8 +539,24 @@ def test_an_exhausted_negative_needs_no_visits():
     assert {p.why for p in pairs(search, unproved=True, unproved_visits=99)[0]} == {"exhausted"}
 
 
-def test_a_number_of_visits_without_unproved_states_is_refused(tmp_path):
-    arguments = ["data", "pairs", str(tmp_path), "--benchmarks", str(tmp_path), "--unproved-visits", "8"]
+def test_off_the_path_of_a_proof_states_that_nobody_tried_can_be_negatives_of_their_own_theorem_alone():
+    """b ends the proof; c was passed by. Of a search without a proof such states say nothing."""
+    proved, vain = label(graph("a-b b-end a-c")), label(graph("p-q", proved=False, theorem="u"))
+    config = {"unproved": True, "unproved_visits": 9}
+    assert short(pairs(proved, vain, **config)[0]) == []
+    found = short(pairs(proved, vain, off_path=True, **config)[0])
+    assert found == [("hard", "b", "c", "unproved"), ("medium", "a", "c", "unproved")]
+
+
+def test_a_passed_by_state_is_no_negative_of_other_theorems():
+    other = label(graph("x-y y-end", theorem="v"))
+    found, _ = pairs(label(graph("a-b b-end a-c")), other, unproved=True, off_path=True)
+    assert {p.theorem for p in found} == {"t"}
+
+
+@pytest.mark.parametrize("flag", [("--unproved-visits", "8"), ("--off-path",)], ids=lambda f: f[0])
+def test_what_concerns_unproved_states_is_refused_without_them(tmp_path, flag):
+    arguments = ["data", "pairs", str(tmp_path), "--benchmarks", str(tmp_path), *flag]
     outcome = CliRunner().invoke(app, arguments)
     assert isinstance(outcome.exception, BadInput)
     assert "give --unproved with it" in str(outcome.exception)

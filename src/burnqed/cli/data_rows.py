@@ -134,6 +134,13 @@ def pairs(
             min=0, help="With --unproved: only where at least so many tactics were tried, on the state and below it."
         ),
     ] = _PAIRS.unproved_visits,
+    off_path: Annotated[
+        bool,
+        typer.Option(
+            "--off-path",
+            help="With --unproved: where a proof was found every other state, tried or not; some of these are provable too.",
+        ),
+    ] = _PAIRS.off_path,
     seed: Annotated[int, typer.Option(min=0, help="Which ones are taken where there are more.")] = _PAIRS.seed,
 ) -> None:
     """Make pairs of a state that was proved and one that was refuted, from the searches of runs.
@@ -150,6 +157,8 @@ def pairs(
     """
     if unproved_visits and not unproved:
         raise BadInput("--unproved-visits says which unproved states are negatives; give --unproved with it")
+    if off_path and not unproved:
+        raise BadInput("--off-path makes more unproved states negatives; give --unproved with it")
     config = _checked(
         PairConfig,
         hard=hard,
@@ -158,6 +167,7 @@ def pairs(
         exhausted=exhausted,
         unproved=unproved,
         unproved_visits=unproved_visits,
+        off_path=off_path,
         seed=seed,
     )
     manifest = Manifest(step="pairs", command=f"burnqed {shlex.join(sys.argv[1:])}")

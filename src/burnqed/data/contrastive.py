@@ -50,6 +50,11 @@ class PairConfig(BaseModel, frozen=True, extra="forbid"):
         ge=0,
         description="with unproved: only states on which, and on what they led to, at least so many tactics were tried",
     )
+    off_path: bool = Field(
+        False,
+        description="with unproved: in a search that found a proof every state off it, tried or not, as a hard or medium negative;"
+        " some of these are provable as well",
+    )
     seed: int = Field(0, ge=0, description="which ones are taken where there are more")
 
 
@@ -113,15 +118,17 @@ class PairMaker:
         for search in searches:
             own = self._negatives[id(search)]
             for negative in own.values():
-                self._pool[splits[search.theorem]][negative.state.depth].append(negative)
+                # A state that was merely passed by says something beside a proof of its own theorem alone.
+                if negative.why != "unproved" or not self._all_off_path(search):
+                    self._pool[splits[search.theorem]][negative.state.depth].append(negative)
 
     def _negatives_of(self, search: Labelled) -> dict[str, _Negative]:
         found: dict[str, _Negative] = {}
         needed = self._config.unproved_visits
         visited = visits(search) if self._config.unproved and needed else {}
         for state in search.states.values():
-            why = self._why(state)
-            if why is None or (why == "unproved" and visited.get(state.text, needed) < needed):
+            why = self._why(state, off_path := self._all_off_path(search))
+            if why is None or (why == "unproved" and not off_path and visited.get(state.text, needed) < needed):
                 continue
             if state.text in self._proved:
                 self.elsewhere[search.theorem] += 1
@@ -129,10 +136,14 @@ class PairMaker:
                 found[state.text] = _Negative(search, state, why)
         return found
 
-    def _why(self, state: State) -> Why | None:
+    def _all_off_path(self, search: Labelled) -> bool:
+        return self._config.off_path and search.proved
+
+    def _why(self, state: State, off_path: bool) -> Why | None:
         if state.label == "refuted" or (state.label == "exhausted" and self._config.exhausted):
             return state.label
-        return "unproved" if self._config.unproved and state.label == "unknown" and state.tried else None
+        counts = self._config.unproved and state.label == "unknown" and (state.tried or off_path)
+        return "unproved" if counts else None
 
     def pairs(self, manifest: Manifest) -> Iterator[ContrastivePair]:
         """All pairs, theorem by theorem; what is left out is counted in the manifest."""
