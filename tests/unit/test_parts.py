@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from burnqed.core.errors import BadInput, ModelMismatch, ServerUnavailable
 from burnqed.joint.ebm_head import GoalConditionedEnergyHead, HeadConfig
 from burnqed.joint.energy_head import save_head
 from burnqed.models.language_model import LanguageModel
+from burnqed.policy.local import LocalPolicy
 from burnqed.policy.menu import MenuPolicy
 from burnqed.policy.menu_rules import load_menu
 from burnqed.prompts.formats import prompt_format
@@ -104,6 +106,33 @@ async def test_with_premises_before_the_policys_prompts_it_is_read_again(menu, m
             assert (parts.model.savings.tokens_run > read) is bool(more)
     assert {c.text for c in found[0]} != {c.text for c in found[1]}
     assert energies[0] == pytest.approx(energies[1], rel=1e-4), "a value reads states without premises"
+
+
+async def test_a_share_of_the_samples_can_be_drawn_without_premises(menu, model, head):
+    """The tactics of both kinds of prompts come together, and for the bare ones the judged state is not read again."""
+    settings = ["policy.kind=model", f"policy.model={model}", "value.kind=head", f"value.head={head}"]
+    settings += ["policy.sampling.keep_unended=true", "policy.sampling.max_new_tokens=4", "policy.sampling.samples=16"]
+    texts, read = [], []
+    for more in (["policy.premises=0"], ["policy.premises=3"], ["policy.premises=3", "policy.without_premises=0.5"]):
+        async with open_parts(config(*settings, *more), menu=menu) as parts:
+            assert parts.model is not None
+            await parts.value.energies([(STATE, STATE)])
+            before = parts.model.savings.tokens_run
+            (found,) = await parts.policy.propose([STATE], 64)
+            read.append(parts.model.savings.tokens_run - before)
+            texts.append({c.text for c in found})
+            assert sum(math.exp(c.logprob_nats) for c in found) <= 1 + 1e-6
+    bare, named, both = texts
+    assert both & (bare - named)
+    assert both & (named - bare)
+    assert read[2] == read[1] > read[0]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.99])
+async def test_a_share_too_small_for_a_sample_leaves_one_kind_of_prompt(menu, model, share):
+    settings = ["policy.kind=model", f"policy.model={model}", "policy.premises=3", f"policy.without_premises={share}"]
+    async with open_parts(config(*settings, "policy.sampling.samples=4"), menu=menu) as parts:
+        assert isinstance(parts.policy, LocalPolicy)
 
 
 async def test_a_mixture_has_both(menu, model):

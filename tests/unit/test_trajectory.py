@@ -69,6 +69,13 @@ def test_files_of_version_2_do_not_say_what_is_spent(tmp_path):
     assert read_nodes(tmp_path).to_pylist()[0]["spent"] is None
 
 
+def test_files_of_version_3_do_not_say_what_was_accepted(tmp_path):
+    row = {"theorem": "t", "node": 1, "depth": 1, "state": "no goals", "num_goals": 0, "finished": True, "spent": False}
+    pq.write_table(pa.Table.from_pylist([row], schema=of_version(NODES, "3", "accepted")), tmp_path / "nodes-t.parquet")
+    (node,) = read_nodes(tmp_path).to_pylist()
+    assert (node["spent"], node["accepted"]) == (False, None)
+
+
 @pytest.mark.parametrize(
     ("version", "said"), [(str(VERSION + 1), f"is of version {VERSION + 1}"), (None, "no version"), ("x", "no version")]
 )

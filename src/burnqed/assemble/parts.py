@@ -106,16 +106,14 @@ class _Making:
     async def _local_policy(self, policy: PolicyConfig) -> Proposing:
         assert policy.model is not None
         model = await asyncio.to_thread(_load, policy.model, policy)
-        from burnqed.policy.local import LocalPolicy, LocalProofWriter
+        from burnqed.policy.local import LocalProofWriter
 
         form = model_format(policy.model, policy.prompt_format)
         model.check(form)
         self.shared = (model, form)
         self.about["policy"] = {"model": model.card(form).model, "prompt_format": form.name}
         self._stack.callback(model.close)
-        main: TacticPolicy = LocalPolicy(
-            model, form, policy.sampling, seed=self._seed, tally=self.tally, premises=policy.premises
-        )
+        main = self._tactics(model, form, policy)
         if policy.gather:
             main = GatheredPolicy(main, most=policy.gather)
         if not self.config.search.whole_proofs:
@@ -123,6 +121,26 @@ class _Making:
         writing = prompt_format(policy.writer.prompt_format)
         model.check(writing)
         return main, LocalProofWriter(model, writing, _writing(policy), seed=self._seed, tally=self.tally)
+
+    @property
+    def _bare_prompts(self) -> bool:
+        """Whether some of the policy's prompts begin as those of a value do, without premises."""
+        return not self.config.policy.premises or self.config.policy.without_premises > 0
+
+    def _tactics(self, model: LanguageModel, form: PromptFormat, policy: PolicyConfig) -> TacticPolicy:
+        """The model's tactics; of two kinds of prompts, where a share is to be without premises."""
+        from burnqed.policy.local import LocalPolicy
+
+        def of(samples: int, premises: int) -> LocalPolicy:
+            sampling = policy.sampling.model_copy(update={"samples": samples})
+            return LocalPolicy(model, form, sampling, seed=self._seed, tally=self.tally, premises=premises)
+
+        samples = policy.sampling.samples
+        without = round(policy.without_premises * samples) if policy.premises else 0
+        if without in (0, samples):
+            return of(samples, 0 if without else policy.premises)
+        with_premises, bare = of(samples - without, policy.premises), of(without, 0)
+        return MixedPolicy(with_premises, bare, share=policy.without_premises, tally=self.tally)
 
     async def _remote_policy(self, policy: PolicyConfig) -> Proposing:
         from burnqed.policy.completions import CompletionsClient
@@ -163,7 +181,7 @@ class _Making:
             max_batch_tokens=value.batch_tokens,
             max_tokens=head.card.max_tokens,
             cache=EmbeddingCache(tally=self.tally),
-            keep=shares and not self.config.policy.premises,  # with them the policy's prompts begin differently
+            keep=shares and self._bare_prompts,
             tally=self.tally,
         )
         head.card.require(encoder.card, what=f"the energy head in {value.head}", accepted=value.accept)

@@ -74,6 +74,14 @@ class NodeSpent:
 
 
 @dataclass(frozen=True)
+class ProofAccepted:
+    """The gate accepted the proof that ends in this finished state. Of a proof put together of parts nothing is said."""
+
+    theorem: str
+    node: int
+
+
+@dataclass(frozen=True)
 class SearchEnded:
     """The last event of a search."""
 
@@ -85,4 +93,4 @@ class SearchEnded:
     seconds: float
 
 
-Event = SearchStarted | NodeAdded | StateSplit | TacticApplied | NodeSpent | SearchEnded
+Event = SearchStarted | NodeAdded | StateSplit | TacticApplied | NodeSpent | ProofAccepted | SearchEnded

@@ -52,8 +52,8 @@ class PairConfig(BaseModel, frozen=True, extra="forbid"):
     )
     off_path: bool = Field(
         False,
-        description="with unproved: in a search that found a proof every state off it, tried or not, as a hard or medium negative;"
-        " some of these are provable as well",
+        description="with unproved: in a search that found a proof every state off it, tried or not, as a hard or medium"
+        " negative; some of these are provable as well",
     )
     seed: int = Field(0, ge=0, description="which ones are taken where there are more")
 

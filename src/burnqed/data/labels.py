@@ -37,7 +37,8 @@ UNJUDGED = "finished state of a theorem without an accepted proof"
 class Node:
     """A node as the record has it; ``spent`` says that every candidate of it was tried.
 
-    ``logprob_nats`` is that of the tactics on the way to it, None where the record does not say.
+    ``logprob_nats`` is that of the tactics on the way to it, ``accepted`` says that the gate accepted the proof that ends in it;
+    None where the record does not say.
     """
 
     id: int
@@ -46,6 +47,7 @@ class Node:
     finished: bool
     spent: bool
     logprob_nats: float | None = None
+    accepted: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -150,15 +152,18 @@ class _Labeller:
     def _ends(self) -> frozenset[int]:
         """The finished nodes that end an accepted proof.
 
-        A search stops at its first accepted proof, so of several finished states the last one found is its end, and the
-        ones before it were refused. Where states were split a proof has several ends, and all are believed.
+        The record says so. An earlier version's does not: there a search stopped at its first accepted proof, so of several
+        finished states the last one found is its end, and the ones before it were refused. Where states were split a proof has
+        several ends, and all are believed.
         """
         finished = [node.id for node in self.graph.nodes if node.finished]
         if not self.graph.proved:
             self.faults[UNJUDGED] += len(finished)
             return frozenset()
-        split = any(edge.outcome == PART for edge in self.graph.edges)
-        return frozenset(finished if split else finished[-1:])
+        if any(edge.outcome == PART for edge in self.graph.edges):
+            return frozenset(finished)
+        accepted = [node.id for node in self.graph.nodes if node.accepted]
+        return frozenset(accepted or finished[-1:])
 
     def _take(self, edge: Edge, by_id: dict[int, Node]) -> None:
         at = self.text[edge.node]

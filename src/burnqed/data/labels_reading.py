@@ -123,7 +123,15 @@ def _graph(
         theorem,
         result.status == "proved",
         [
-            Node(n["node"], n["state"], n["depth"], n["finished"], n["node"] in spent, n["path_logprob_nats"])
+            Node(
+                n["node"],
+                n["state"],
+                n["depth"],
+                n["finished"],
+                n["node"] in spent,
+                n["path_logprob_nats"],
+                n["accepted"],
+            )
             for n in nodes
         ],
         # A search that was stopped while new states waited for their score has edges to states that are not on record.

@@ -81,6 +81,13 @@ class PolicyConfig(BaseModel, frozen=True, extra="forbid"):
         le=MOST,
         description="kind model: names of library theorems like the goal before the prompt; as many as it was trained with",
     )
+    without_premises: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="with premises: share of the samples that are drawn from the prompt without them, for what the model knows by"
+        " heart",
+    )
     gather: int = Field(
         0,
         ge=0,

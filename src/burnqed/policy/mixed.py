@@ -1,4 +1,4 @@
-"""Two policies as one: a model's candidates, and a menu's as extra ones."""
+"""Two policies as one: the candidates of one, such as a model, and those of another, such as a menu, as extra ones."""
 
 from __future__ import annotations
 

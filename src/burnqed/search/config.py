@@ -19,6 +19,12 @@ class SearchConfig(BaseModel, frozen=True, extra="forbid"):
     max_tokens: int = Field(
         0, ge=0, description="tokens of proposed tactics, each text of a state once, before giving up; 0 = no limit"
     )
+    after_proof: int = Field(
+        0,
+        ge=0,
+        description="tactics that are still tried once a proof is accepted, within the budget: the record then tells more of the"
+        " states beside it. For training data",
+    )
     max_depth: int = Field(40, ge=1, description="tactics on a path")
     candidates: int = Field(64, ge=1, description="tactics asked of the policy for a state")
     slice_size: int = Field(8, ge=1, description="tactics tried at a time; a state comes back for the rest")

@@ -91,10 +91,12 @@ class Search:
             recorder=self._recorder,
             tally=self.tally,
             splits=self.strategy.splits,
+            goes_on=config.after_proof > 0,
         )
         self._scripts = Scripts(self._explorer, writer, inside=inside, tally=self.tally) if writer else None
         self._scripts_at: float = 0  # expansions after which whole proofs are asked for again
         self._began_s = 0.0
+        self._last_tactic: int | None = None  # so many tactics are tried at most, once there is a proof
 
     async def run(self) -> SearchResult:
         """Search until proved, exhausted, out of budget or stopped. Raises StatementRejected for a bad statement."""
@@ -109,14 +111,16 @@ class Search:
                 break
             try:
                 async with asyncio.timeout(self._remaining_s() + GRACE_S):
-                    found = await self._turn(nodes)
+                    accepted = await self._turn(nodes)
             except TimeoutError:
                 status = SearchStatus.OUT_OF_TIME
                 break
-            if found:
-                status = SearchStatus.PROVED
+            if accepted and found is None:
+                found = accepted
+                self._last_tactic = self._tactics + self.config.after_proof
+            if found and not self._tactics_left():
                 break
-        return self._finish(status, found)
+        return self._finish(SearchStatus.PROVED if found else status, found)
 
     async def _turn(self, nodes: Sequence[Node]) -> Accepted | None:
         """Whole proofs if they are due, then the next candidates of each node; the accepted proof if one of them makes one."""
@@ -125,8 +129,9 @@ class Search:
             await self._propose(nodes)
             for node in nodes:
                 size = min(self.config.slice_size, self._tactics_left())
-                found = await self._explorer.attempt(node, node.take(size)) if size else None
-                if found is not None:
+                accepted = await self._explorer.attempt(node, node.take(size)) if size else None
+                found = found or accepted
+                if found is not None and not self.config.after_proof:
                     break
         for node in nodes:
             if not node.open:
@@ -163,8 +168,8 @@ class Search:
         return max(0.0, self.config.max_seconds - (self.clock.now_s() - self._began_s))
 
     def _tactics_left(self) -> int:
-        most = self.config.max_tactics
-        return max(0, most - self._tactics) if most else self.config.slice_size
+        limits = [most for most in (self.config.max_tactics or None, self._last_tactic) if most is not None]
+        return max(0, min(limits) - self._tactics) if limits else self.config.slice_size
 
     @property
     def _tactics(self) -> int:

@@ -36,6 +36,7 @@ class Explorer:
         recorder: Recorder,
         tally: Tally,
         splits: bool,
+        goes_on: bool = False,
     ) -> None:
         self.tactics = 0
         self._session = session
@@ -46,6 +47,7 @@ class Explorer:
         self._recorder = recorder
         self._tally = tally
         self._splits = splits
+        self._goes_on = goes_on
         self._new: list[Node] = []
         self._edges: list[Edge] = []
         self._unwanted: list[StateRef] = []
@@ -59,19 +61,27 @@ class Explorer:
         return root
 
     async def attempt(self, node: Node, candidates: Sequence[Candidate]) -> Accepted | None:
-        """Try candidates on a node, in one request; the accepted proof if one of them makes one."""
+        """Try candidates on a node, in one request; the first accepted proof if one of them makes one.
+
+        What comes after it in the request is for the record only, unless the search goes on after a proof.
+        """
         found: Accepted | None = None
         outcomes = await self._session.apply(node.ref, [c.text for c in candidates]) if candidates else []
         self.tactics += len(candidates)
         for candidate, outcome in zip(candidates, outcomes, strict=True):
-            if found is not None:
-                self._recorder.applied(node, candidate, outcome, None)  # for the record only
-            elif (edge := await self._take_in(node, candidate, outcome)) is None:
+            if found is not None and not self._goes_on:
+                self._recorder.applied(node, candidate, outcome, None)
                 continue
-            elif edge.child.state.finished:
-                found = await self._claims.closed(edge)
+            if (edge := await self._take_in(node, candidate, outcome)) is None:
+                continue
+            accepted: Accepted | None = None
+            if edge.child.state.finished:
+                accepted = await self._claims.closed(edge)
+                if accepted is not None and edge.child.whole:
+                    self._recorder.accepted(edge.child)
             elif edge.child.claimed:
-                found = await self._claims.put_together(edge)
+                accepted = await self._claims.put_together(edge)
+            found = found or accepted
         if not (node.open or node.spent):
             node.spent = True
             self._recorder.spent(node)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from burnqed.core.events import NodeAdded, NodeSpent, SearchEnded, SearchStarted, StateSplit, TacticApplied
+from burnqed.core.events import (
+    NodeAdded,
+    NodeSpent,
+    ProofAccepted,
+    SearchEnded,
+    SearchStarted,
+    StateSplit,
+    TacticApplied,
+)
 from burnqed.core.outcome import Outcome, Refused, SearchStatus
 from burnqed.core.ports import EventSink
 from burnqed.core.tactic import Candidate
@@ -65,6 +73,10 @@ class Recorder:
     def spent(self, node: Node) -> None:
         """Every candidate of a state was tried."""
         self._events.emit(NodeSpent(self._theorem, node.id))
+
+    def accepted(self, node: Node) -> None:
+        """The proof that ends in a finished state was accepted."""
+        self._events.emit(ProofAccepted(self._theorem, node.id))
 
     def ended(self, status: SearchStatus, *, nodes: int, expansions: int, tactics: int, seconds: float) -> None:
         """The search is over."""

@@ -1,5 +1,6 @@
 """Columns of the trajectory files. A change of them is a new VERSION.
 
+4: ``accepted`` of nodes, null in files of earlier versions.
 3: ``spent`` of nodes, null in files of earlier versions.
 2: ``policy_term`` and ``value_term`` of nodes; edges with the outcome ``part``. Files of version 1 lack both.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-VERSION = 3
+VERSION = 4
 
 METADATA_KEY = b"burnqed.trajectory"
 """Under which a file's metadata has its version."""
@@ -28,6 +29,7 @@ NODES = pa.schema(
         ("policy_term", pa.float64()),  # the two terms of the priority, weighted; null where the energy is
         ("value_term", pa.float64()),
         ("spent", pa.bool_()),  # every candidate of it was tried
+        ("accepted", pa.bool_()),  # finished, and the gate accepted the proof that ends in it
     ],
     metadata={METADATA_KEY: str(VERSION)},
 )

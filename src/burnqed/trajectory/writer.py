@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from burnqed.core.events import Event, NodeAdded, NodeSpent, StateSplit, TacticApplied
+from burnqed.core.events import Event, NodeAdded, NodeSpent, ProofAccepted, StateSplit, TacticApplied
 from burnqed.trajectory.files import whole_file
 from burnqed.trajectory.schema import EDGES, NODES
 
@@ -34,9 +34,15 @@ class TrajectoryWriter:
     def emit(self, event: Event) -> None:
         """Keep nodes and edges; other events are not part of the record."""
         if isinstance(event, NodeAdded):
-            self._nodes.setdefault(event.theorem, {})[event.node] = {**asdict(event), "spent": False}
+            self._nodes.setdefault(event.theorem, {})[event.node] = {
+                **asdict(event),
+                "spent": False,
+                "accepted": False,
+            }
         elif isinstance(event, NodeSpent):
             self._nodes[event.theorem][event.node]["spent"] = True
+        elif isinstance(event, ProofAccepted):
+            self._nodes[event.theorem][event.node]["accepted"] = True
         elif isinstance(event, TacticApplied):
             rows = self._edges.setdefault(event.theorem, [])
             rows.append({**asdict(event), "order": len(rows)})
