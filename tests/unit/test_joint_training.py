@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import training_lab as lab
+import transformers
 from torch.nn import functional
 
 from burnqed.core.errors import BadInput, ModelError, ModelMismatch
@@ -22,7 +24,7 @@ from burnqed.joint.dataset import JointDataset
 from burnqed.joint.energy_head import load_head
 from burnqed.joint.finish import finish
 from burnqed.joint.fitting import load_of
-from burnqed.joint.model import Weights
+from burnqed.joint.model import Weights, most_padding
 from burnqed.joint.prepare import Data, prepare
 from burnqed.joint.train import Training
 from burnqed.models.encoder import Encoder
@@ -728,6 +730,25 @@ def test_a_step_is_the_same_however_it_is_reached(place, tmp_path):
     again = prepared(place, settings(place), tmp_path).dataset
     assert again.step(5, contrastive=True) == straight[5]
     assert dataset.step(2, contrastive=True) == straight[2]
+
+
+@pytest.mark.parametrize(
+    ("device", "hidden", "layers", "low", "high"),
+    [("cuda", 4096, 30, 1500, 2500), ("cuda", 384, 8, 100_000, 400_000), ("cpu", 384, 8, 64, 64)],
+)
+def test_what_one_more_pass_costs_in_padding(device, hidden, layers, low, high):
+    """A GPU's host takes as long to start the layers of a small model, which computes far more in that time."""
+    config = transformers.LlamaConfig(
+        hidden_size=hidden,
+        intermediate_size=hidden * 27 // 10,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 64,
+        vocab_size=8192,
+    )
+    with torch.device("meta"):
+        causal = transformers.LlamaForCausalLM(config)
+    backbone = SimpleNamespace(device=torch.device(device), causal=causal, decoder=causal.base_model)
+    assert low <= most_padding(backbone) <= high  # type: ignore[arg-type]
 
 
 def test_every_group_comes_along(place, tmp_path):

@@ -22,8 +22,13 @@ from burnqed.train.backbone import Backbone, swapped, trainable
 from burnqed.train.lm_loss import loss_places, summed_loss
 from burnqed.train.rows import TokenRow
 
-_PADDING = {"cpu": 64, "cuda": 2048}
-"""Tokens of padding that cost about as much as one more pass: starting the kernels of 30 layers takes a GPU's host 0.1 s."""
+_PADDING = 64
+"""Tokens of padding that cost a processor about as much as one more pass."""
+_PADDING_BY_LAYER = 4.5e11
+"""The same for a GPU, times the parameters of a layer: 2,048 tokens at 7B shape, where its host takes 3 ms to start a layer.
+
+A small model computes so much more in that time that all texts of a step may go through it at once.
+"""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class JointProver(nn.Module):
         self._autocast = autocast
         self._lockstep = lockstep
         self._pass_tokens = pass_tokens
+        self._most_padding = most_padding(backbone)
         self._not_content = torch.tensor(sorted(backbone.not_content), dtype=torch.long)
         self.affine = nn.Parameter(torch.zeros(2)) if head is not None and config.depth_weight else None
         self.view_matrix = nn.Parameter(torch.eye(backbone.dim)) if head is not None and config.view_weight else None
@@ -165,12 +171,11 @@ class JointProver(nn.Module):
         assert self.head is not None
         vectors = self._embedded(micro, list(range(len(micro.texts))), hidden)
         found = {text for pair in micro.views for text in pair}
-        for contest in micro.contests:
-            z_state = torch.stack([vectors[t] for t in contest.states])
-            z_goal = torch.stack([vectors[t] for t in contest.goals])
-            with _judging(self.head):
-                energies = self.head.raw(z_state, z_goal)
-            hardest = 1 + int(energies[1:].argmin())
+        states = torch.stack([vectors[t] for contest in micro.contests for t in contest.states])
+        goals = torch.stack([vectors[t] for contest in micro.contests for t in contest.goals])
+        with _judging(self.head):
+            energies = self.head.raw(states, goals).view(len(micro.contests), -1)
+        for contest, hardest in zip(micro.contests, (1 + energies[:, 1:].argmin(dim=1)).tolist(), strict=True):
             found |= {contest.states[0], contest.goals[0], contest.states[hardest], contest.goals[hardest]}
         return found, vectors
 
@@ -184,8 +189,8 @@ class JointProver(nn.Module):
         alone = [t for t in texts if t not in found]
         lengths = [len(t) for t in micro.texts]
         most_tokens = 1 << 40 if self._lockstep else self._pass_tokens
-        most_padding = 1 << 40 if self._lockstep else _PADDING[self._device.type]
-        for batch in _alike(alone, lengths, most_padding=most_padding, most_tokens=most_tokens):
+        padding = 1 << 40 if self._lockstep else self._most_padding
+        for batch in _alike(alone, lengths, most_padding=padding, most_tokens=most_tokens):
             prompts = [micro.texts[t] for t in batch]
             pooled = self._pooled(self._hidden(padded(prompts, self._device)), prompts)
             found |= dict(zip(batch, pooled, strict=True))
@@ -268,6 +273,14 @@ def _judging(head: GoalConditionedEnergyHead) -> Iterator[None]:
             yield
     finally:
         head.train(was)
+
+
+def most_padding(backbone: Backbone) -> int:
+    """Tokens of padding in a batch of texts that cost less than one more pass through the backbone."""
+    if backbone.device.type == "cpu":
+        return _PADDING
+    numbers = sum(p.numel() for p in backbone.decoder.parameters())
+    return int(_PADDING_BY_LAYER * backbone.causal.config.num_hidden_layers / numbers)
 
 
 def _alike(texts: Sequence[int], lengths: Sequence[int], *, most_padding: int, most_tokens: int) -> list[list[int]]:
