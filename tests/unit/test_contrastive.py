@@ -554,6 +554,19 @@ def test_a_passed_by_state_is_no_negative_of_other_theorems():
     assert {p.theorem for p in found} == {"t"}
 
 
+def test_what_was_tried_long_enough_is_one_of_other_theorems_whatever_else_counts():
+    searches = label(graph("x-y y-end", theorem="v")), label(graph("a-b b-end a-c c-d", cut="cdd"))
+    config = {"unproved": True, "unproved_visits": 3, "hard": 0, "medium": 0}
+    plain, more = (pairs(*searches, **config, off_path=off)[0] for off in (False, True))
+    assert {(p.theorem, p.negative) for p in plain} == {("v", "⊢ c")}
+    assert short(more) == short(plain)
+
+
+def test_off_the_path_is_about_unproved_states():
+    with pytest.raises(ValueError, match="set unproved with it"):
+        PairConfig(off_path=True)
+
+
 @pytest.mark.parametrize("flag", [("--unproved-visits", "8"), ("--off-path",)], ids=lambda f: f[0])
 def test_what_concerns_unproved_states_is_refused_without_them(tmp_path, flag):
     arguments = ["data", "pairs", str(tmp_path), "--benchmarks", str(tmp_path), *flag]

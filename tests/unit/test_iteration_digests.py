@@ -111,5 +111,15 @@ def test_settings_and_inputs_do_not_depend_on_the_order_of_keys():
     assert of_settings({"a": 1, "b": 2}) == of_settings({"b": 2, "a": 1})
     assert of_settings(SearchConfig()) == of_settings(SearchConfig().model_dump(mode="json"))
     assert of_settings(SearchConfig(max_nodes=7)) != of_settings(SearchConfig())
+
+
+def test_a_setting_that_came_later_counts_once_it_is_used():
+    earlier = SearchConfig().model_dump(mode="json")
+    del earlier["after_proof"]
+    assert of_settings({"search": earlier}) == of_settings({"search": SearchConfig().model_dump(mode="json")})
+    assert of_settings({"search": earlier}) == of_settings({"search": SearchConfig().model_dump(mode="json")})
+    assert of_settings({"search": earlier}) != of_settings(
+        {"search": SearchConfig(after_proof=1).model_dump(mode="json")}
+    )
     assert key_of({"a": "1", "b": "2"}) == key_of({"b": "2", "a": "1"})
     assert key_of({"a": "1"}) != key_of({"a": "2"})

@@ -116,6 +116,15 @@ def test_resuming_with_more_input_workers_or_patience_is_fine(tmp_path, changed)
     RunFolder.resume(tmp_path, settings(changed) | {"input": "y"})
 
 
+def test_a_run_from_before_a_setting_was_there_goes_on_if_nothing_is_asked_of_it(tmp_path):
+    before = json.loads(json.dumps(SETTINGS))
+    del before["config"]["search"]["after_proof"], before["config"]["policy"]["without_premises"]
+    RunFolder.create(tmp_path, before)
+    RunFolder.resume(tmp_path, SETTINGS)
+    with pytest.raises(BadInput, match=r"search\.after_proof = None, not 5"):
+        RunFolder.resume(tmp_path, settings("search.after_proof=5"))
+
+
 def test_what_a_crash_left_of_a_last_line_does_not_count_and_goes_away(tmp_path):
     folder = RunFolder.create(tmp_path, SETTINGS)
     folder.record(PROVED)

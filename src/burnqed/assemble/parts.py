@@ -125,22 +125,24 @@ class _Making:
     @property
     def _bare_prompts(self) -> bool:
         """Whether some of the policy's prompts begin as those of a value do, without premises."""
-        return not self.config.policy.premises or self.config.policy.without_premises > 0
+        return not self.config.policy.premises or _bare_samples(self.config.policy) > 0
 
     def _tactics(self, model: LanguageModel, form: PromptFormat, policy: PolicyConfig) -> TacticPolicy:
         """The model's tactics; of two kinds of prompts, where a share is to be without premises."""
         from burnqed.policy.local import LocalPolicy
 
-        def of(samples: int, premises: int) -> LocalPolicy:
+        def of(samples: int, premises: int, seed: int) -> LocalPolicy:
             sampling = policy.sampling.model_copy(update={"samples": samples})
-            return LocalPolicy(model, form, sampling, seed=self._seed, tally=self.tally, premises=premises)
+            return LocalPolicy(model, form, sampling, seed=seed, tally=self.tally, premises=premises)
 
-        samples = policy.sampling.samples
-        without = round(policy.without_premises * samples) if policy.premises else 0
+        samples, without = policy.sampling.samples, _bare_samples(policy)
         if without in (0, samples):
-            return of(samples, 0 if without else policy.premises)
-        with_premises, bare = of(samples - without, policy.premises), of(without, 0)
-        return MixedPolicy(with_premises, bare, share=policy.without_premises, tally=self.tally)
+            return of(samples, 0 if without else policy.premises, self._seed)
+        # Seeds of their own: where the library has nothing to offer both prompts are the same.
+        bare = of(without, 0, child_seed(self._seed, "without premises"))
+        return MixedPolicy(
+            of(samples - without, policy.premises, self._seed), bare, share=without / samples, tally=self.tally
+        )
 
     async def _remote_policy(self, policy: PolicyConfig) -> Proposing:
         from burnqed.policy.completions import CompletionsClient
@@ -214,6 +216,11 @@ class _Making:
 
         rng = random.Random(child_seed(self._seed, "endpoint", url))
         return await self._stack.enter_async_context(Endpoint(url, config, rng=rng, tally=self.tally))
+
+
+def _bare_samples(policy: PolicyConfig) -> int:
+    """How many samples of a state are drawn from the prompt without premises, where others are drawn with them."""
+    return round(policy.without_premises * policy.sampling.samples) if policy.premises else 0
 
 
 def _load(folder: Path, how: PolicyConfig | ValueConfig) -> LanguageModel:

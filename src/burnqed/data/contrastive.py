@@ -11,10 +11,10 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from burnqed.core.seeding import child_seed
 from burnqed.data.labels import Labelled, State
@@ -57,6 +57,12 @@ class PairConfig(BaseModel, frozen=True, extra="forbid"):
     )
     seed: int = Field(0, ge=0, description="which ones are taken where there are more")
 
+    @model_validator(mode="after")
+    def _of_unproved(self) -> Self:
+        if self.off_path and not self.unproved:
+            raise ValueError("off_path makes more unproved states negatives; set unproved with it")
+        return self
+
 
 class ContrastivePair(msgspec.Struct, frozen=True, kw_only=True):
     """A line of a file of pairs. States and goals are texts as Lean prints them.
@@ -91,6 +97,8 @@ class _Negative:
     search: Labelled
     state: State
     why: Why
+    passed_by: bool
+    """It is one beside a proof of its own theorem alone."""
 
 
 class PairMaker:
@@ -118,8 +126,7 @@ class PairMaker:
         for search in searches:
             own = self._negatives[id(search)]
             for negative in own.values():
-                # A state that was merely passed by says something beside a proof of its own theorem alone.
-                if negative.why != "unproved" or not self._all_off_path(search):
+                if not negative.passed_by:
                     self._pool[splits[search.theorem]][negative.state.depth].append(negative)
 
     def _negatives_of(self, search: Labelled) -> dict[str, _Negative]:
@@ -127,23 +134,21 @@ class PairMaker:
         needed = self._config.unproved_visits
         visited = visits(search) if self._config.unproved and needed else {}
         for state in search.states.values():
-            why = self._why(state, off_path := self._all_off_path(search))
-            if why is None or (why == "unproved" and not off_path and visited.get(state.text, needed) < needed):
+            why = self._why(state)
+            tried = state.tried and visited.get(state.text, needed) >= needed
+            passed_by = why == "unproved" and not tried
+            if why is None or (passed_by and not (self._config.off_path and search.proved)):
                 continue
             if state.text in self._proved:
                 self.elsewhere[search.theorem] += 1
             else:
-                found[state.text] = _Negative(search, state, why)
+                found[state.text] = _Negative(search, state, why, passed_by)
         return found
 
-    def _all_off_path(self, search: Labelled) -> bool:
-        return self._config.off_path and search.proved
-
-    def _why(self, state: State, off_path: bool) -> Why | None:
+    def _why(self, state: State) -> Why | None:
         if state.label == "refuted" or (state.label == "exhausted" and self._config.exhausted):
             return state.label
-        counts = self._config.unproved and state.label == "unknown" and (state.tried or off_path)
-        return "unproved" if counts else None
+        return "unproved" if self._config.unproved and state.label == "unknown" else None
 
     def pairs(self, manifest: Manifest) -> Iterator[ContrastivePair]:
         """All pairs, theorem by theorem; what is left out is counted in the manifest."""

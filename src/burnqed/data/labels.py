@@ -157,13 +157,31 @@ class _Labeller:
         several ends, and all are believed.
         """
         finished = [node.id for node in self.graph.nodes if node.finished]
+        accepted = {node.id for node in self.graph.nodes if node.accepted}
         if not self.graph.proved:
-            self.faults[UNJUDGED] += len(finished)
-            return frozenset()
+            self.faults[UNJUDGED] += len(finished) - len(accepted)
+            return frozenset(accepted)
         if any(edge.outcome == PART for edge in self.graph.edges):
-            return frozenset(finished)
-        accepted = [node.id for node in self.graph.nodes if node.accepted]
+            below = self._below_parts()
+            refused = {n.id for n in self.graph.nodes if n.accepted is False and n.id not in below}
+            return frozenset(finished) - refused
         return frozenset(accepted or finished[-1:])
+
+    def _below_parts(self) -> set[int]:
+        """The nodes that are parts, and all that was reached from them: their ends are judged with the others, not alone."""
+        children: dict[int, list[int]] = defaultdict(list)
+        todo = []
+        for edge in self.graph.edges:
+            if edge.child is not None:
+                children[edge.node].append(edge.child)
+                if edge.outcome == PART:
+                    todo.append(edge.child)
+        found: set[int] = set()
+        while todo:
+            if (node := todo.pop()) not in found:
+                found.add(node)
+                todo += children[node]
+        return found
 
     def _take(self, edge: Edge, by_id: dict[int, Node]) -> None:
         at = self.text[edge.node]

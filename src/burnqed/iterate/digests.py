@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from burnqed.core.errors import BadInput
 from burnqed.models.fingerprint import file_hash
-from burnqed.run.folder import RunFolder
+from burnqed.run.folder import RunFolder, as_before
 from burnqed.trajectory.reader import read_edges, read_nodes
 
 _SHORT = 16
@@ -65,9 +65,15 @@ _DECISIVE = ("config.json", "tokenizer.json", "tokenizer.model", "burnqed.json")
 
 
 def of_settings(*settings: BaseModel | object) -> str:
-    """Of settings, whatever the order of their keys."""
-    plain = [s.model_dump(mode="json") if isinstance(s, BaseModel) else s for s in settings]
+    """Of settings, whatever the order of their keys; one that came later does not count while all is as it was before it."""
+    plain = [_as_before(s.model_dump(mode="json") if isinstance(s, BaseModel) else s) for s in settings]
     return of_text(json.dumps(plain, sort_keys=True, ensure_ascii=False, default=str))
+
+
+def _as_before(tree: object) -> object:
+    if not isinstance(tree, Mapping):
+        return tree
+    return {key: _as_before(value) for key, value in tree.items() if not as_before(key, value)}
 
 
 def of_run(folder: Path) -> str:

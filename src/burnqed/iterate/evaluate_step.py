@@ -118,7 +118,8 @@ def name_of(benchmark: BenchmarkConfig) -> str:
 def base_config(context: Context) -> RunConfig:
     """How it is searched, without the models."""
     recipe = context.recipe
-    differs = {name: getattr(recipe.evaluate.search, name) for name in recipe.evaluate.search.model_fields_set}
+    differs: dict[str, object] = {"after_proof": 0}  # more of a record is for training alone
+    differs |= {name: getattr(recipe.evaluate.search, name) for name in recipe.evaluate.search.model_fields_set}
     return recipe.prove.model_copy(update={"search": recipe.prove.search.model_copy(update=differs)})
 
 

@@ -20,6 +20,9 @@ from burnqed.run.result import TheoremResult
 from burnqed.trajectory.files import append_line, drop_torn_line, whole_lines, write_text
 from burnqed.trajectory.writer import TrajectoryWriter, part_name
 
+ADDED = {"after_proof": 0, "without_premises": 0.0, "off_path": False}
+"""Settings that runs and iterations of earlier versions do not know, with the value that means what there was before them."""
+
 
 class RunFolder:
     """Open it with :meth:`create` or :meth:`resume`."""
@@ -53,7 +56,7 @@ class RunFolder:
         was, now = _decisive(before), _decisive(msgspec.json.decode(msgspec.json.encode(settings)))
         # The prover first: where it is another one, so are its settings.
         for key in sorted(was.keys() | now.keys(), key=lambda key: (key != "prover", key)):
-            if was.get(key) != now.get(key):
+            if was.get(key) != now.get(key) and not (key not in was and as_before(key.rpartition(".")[2], now[key])):
                 raise BadInput(
                     f"{path} was started with {key} = {was.get(key)}, not {now.get(key)}; resume it with the same settings"
                 )
@@ -88,6 +91,11 @@ class RunFolder:
             if result.proof is not None and isinstance(theorem, Theorem):
                 write_text(self.path / "proofs" / f"{part_name(theorem.name)}.lean", lean_file(theorem, result.proof))
         append_line(self.path / "results.jsonl", result.line())
+
+
+def as_before(setting: str, value: object) -> bool:
+    """Whether a setting, by the last part of its name, came later and has the value at which everything is as it was."""
+    return setting in ADDED and type(value) is type(ADDED[setting]) and value == ADDED[setting]
 
 
 def _decisive(settings: dict[str, Any]) -> dict[str, Any]:

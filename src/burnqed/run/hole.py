@@ -39,7 +39,7 @@ class HoleJudge:
             if found.accepted:
                 found = await self._gate.check_file(text, candidate)
             if found.accepted:
-                self.accepted_source = written
+                self.accepted_source = self.accepted_source or written
                 return Verdict(True, axioms=axioms_of(found, place.declaration))
             reason = reason or found.reason
         return Verdict(False, f"the proof works step by step but not in the file: {reason}")

@@ -16,7 +16,7 @@ _MORE_HEARTBEATS = "set_option maxHeartbeats 4000000 in\n"
 
 
 class ProofJudge:
-    """Writes a proof as source and asks the gate. Keeps the source that was accepted."""
+    """Writes a proof as source and asks the gate. Keeps the first source that was accepted."""
 
     def __init__(self, theorem: Theorem, gate: Gate) -> None:
         self._theorem = theorem
@@ -33,7 +33,7 @@ class ProofJudge:
                 source = _MORE_HEARTBEATS + source
                 verdict = await self._gate.check(self._theorem, source)
             if verdict.accepted:
-                self.accepted_source = source
+                self.accepted_source = self.accepted_source or source
                 return verdict
         return verdict
 

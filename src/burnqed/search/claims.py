@@ -39,7 +39,10 @@ class _Replayed:
 
 
 class Claims:
-    """Judges what a search claims to have proved. ``refused`` has the reasons of those that were no proofs."""
+    """Judges what a search claims to have proved.
+
+    ``refused`` has the reasons of those that were no proofs, ``accepted`` is the first that is one.
+    """
 
     def __init__(self, graph: Graph, session: LeanSession, judge: Judge) -> None:
         self._graph = graph
@@ -47,6 +50,7 @@ class Claims:
         self._judge = judge
         self._tried: set[frozenset[Edge]] = set()
         self.refused: list[str] = []
+        self.accepted: Accepted | None = None
         self.tactics = 0
 
     async def closed(self, edge: Edge) -> Accepted | None:
@@ -54,10 +58,9 @@ class Claims:
         node = edge.child
         if node.whole:
             verdict = await self._verdict(node.ref, self._graph.path(node))
-            if verdict.accepted:
-                return Accepted(self._graph.path(node), verdict)
+            found = self._accepted(self._graph.path(node), verdict) if verdict.accepted else None
             await self._session.forget([node.ref])
-            return None
+            return found
         self._graph.close(node)
         return await self.put_together(edge)
 
@@ -72,13 +75,20 @@ class Claims:
             if replayed.failed is None:
                 verdict = await self._verdict(replayed.refs[-1], replayed.steps)
                 if verdict.accepted:
-                    return Accepted(replayed.steps, verdict)
+                    found = self._accepted(replayed.steps, verdict)
+                    await self._session.forget(replayed.refs)
+                    return found
                 self._doubt(edges, [e for e in edges if e.child.state.finished])
             else:
                 self.refused.append(replayed.reason)
                 self._doubt(edges, [replayed.failed])
             await self._session.forget(replayed.refs)
         return None
+
+    def _accepted(self, steps: tuple[ProofStep, ...], verdict: Verdict) -> Accepted:
+        found = Accepted(steps, verdict)
+        self.accepted = self.accepted or found
+        return found
 
     async def _verdict(self, ref: StateRef, steps: tuple[ProofStep, ...]) -> Verdict:
         verdict = await self._session.verdict(ref)

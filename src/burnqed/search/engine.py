@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from burnqed.core.calibration import Calibration
+from burnqed.core.errors import LeanError, ModelError, ModelMismatch
 from burnqed.core.files import Target
 from burnqed.core.outcome import SearchStatus, Verdict
 from burnqed.core.ports import Clock, EventSink, LeanSession, ProofWriter, TacticPolicy, ValueFn
 from burnqed.core.tally import Tally
-from burnqed.search.claims import Accepted, Claims, Judge
+from burnqed.search.claims import Claims, Judge
 from burnqed.search.config import SearchConfig
 from burnqed.search.explorer import Explorer
 from burnqed.search.graph import Graph, Node, ProofStep
@@ -32,7 +33,10 @@ GRACE_S = 1.0
 
 @dataclass(frozen=True)
 class SearchResult:
-    """How a search ended; ``proof`` and ``verdict`` are set when it found an accepted proof."""
+    """How a search ended; ``proof`` and ``verdict`` are set when it found an accepted proof.
+
+    What was spent is what its first proof took; what came after that does not count.
+    """
 
     status: SearchStatus
     proof: tuple[ProofStep, ...] | None
@@ -43,6 +47,17 @@ class SearchResult:
     tokens: int
     seconds: float
     refused_proofs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Spent:
+    """What a search has used."""
+
+    nodes: int
+    expansions: int
+    tactics: int
+    tokens: int
+    seconds: float
 
 
 class Search:
@@ -96,14 +111,16 @@ class Search:
         self._scripts = Scripts(self._explorer, writer, inside=inside, tally=self.tally) if writer else None
         self._scripts_at: float = 0  # expansions after which whole proofs are asked for again
         self._began_s = 0.0
-        self._last_tactic: int | None = None  # so many tactics are tried at most, once there is a proof
+        self._spent_on_proof: _Spent | None = None
 
     async def run(self) -> SearchResult:
-        """Search until proved, exhausted, out of budget or stopped. Raises StatementRejected for a bad statement."""
+        """Search until proved, exhausted, out of budget or stopped. Raises StatementRejected for a bad statement.
+
+        With ``after_proof`` it goes on for a while; what goes wrong then ends it, and the proof stays.
+        """
         self._began_s = self.clock.now_s()
         await self._explorer.open(self.theorem)
         self.strategy.grew(*await self._explorer.score())
-        found: Accepted | None = None
         status = SearchStatus.EXHAUSTED
         while nodes := self.strategy.choose(self.config.expand_batch, room=self._room()):
             if (limit := self._limit()) is not None:
@@ -111,34 +128,41 @@ class Search:
                 break
             try:
                 async with asyncio.timeout(self._remaining_s() + GRACE_S):
-                    accepted = await self._turn(nodes)
+                    await self._turn(nodes)
             except TimeoutError:
                 status = SearchStatus.OUT_OF_TIME
                 break
-            if accepted and found is None:
-                found = accepted
-                self._last_tactic = self._tactics + self.config.after_proof
-            if found and not self._tactics_left():
+            except (LeanError, ModelError) as error:
+                if self._claims.accepted is None or isinstance(error, ModelMismatch):
+                    raise
+                self.tally.count("searches that broke off after their proof", str(error))
                 break
-        return self._finish(SearchStatus.PROVED if found else status, found)
+            if self._over:
+                break
+        return self._finish(SearchStatus.PROVED if self._claims.accepted else status)
 
-    async def _turn(self, nodes: Sequence[Node]) -> Accepted | None:
-        """Whole proofs if they are due, then the next candidates of each node; the accepted proof if one of them makes one."""
-        found = await self._whole_proofs(nodes[0])
-        if found is None:
+    async def _turn(self, nodes: Sequence[Node]) -> None:
+        """Whole proofs if they are due, then the next candidates of each node."""
+        await self._whole_proofs(nodes[0])
+        if not self._over:
             await self._propose(nodes)
-            for node in nodes:
-                size = min(self.config.slice_size, self._tactics_left())
-                accepted = await self._explorer.attempt(node, node.take(size)) if size else None
-                found = found or accepted
-                if found is not None and not self.config.after_proof:
-                    break
+        for node in nodes:
+            if not self._over and (size := min(self.config.slice_size, self._tactics_left())):
+                await self._explorer.attempt(node, node.take(size))
         for node in nodes:
             if not node.open:
                 self._explorer.drop(node)
         self.strategy.grew(*await self._explorer.score())
         self.strategy.tried(nodes)
-        return found
+
+    @property
+    def _over(self) -> bool:
+        """Whether there is a proof, and what was to be tried after it has been."""
+        if self._claims.accepted is None:
+            return False
+        if self._spent_on_proof is None:
+            self._spent_on_proof = self._spent()
+        return not self._tactics_left()
 
     async def _propose(self, nodes: Sequence[Node]) -> None:
         """Candidates for the nodes that the policy has not seen, in one call."""
@@ -154,12 +178,12 @@ class Search:
                 self.tally.count("candidates whose log-probability is not a number", times=dropped)
             self.strategy.answered(node)
 
-    async def _whole_proofs(self, node: Node) -> Accepted | None:
+    async def _whole_proofs(self, node: Node) -> None:
         if self._scripts is None or not self.config.whole_proofs or self.expansions < self._scripts_at:
-            return None
+            return
         every = self.config.whole_proof_every
         self._scripts_at = self.expansions + every if every else math.inf
-        return await self._scripts.run(node, self.config.whole_proofs, stop=self._halted)
+        await self._scripts.run(node, self.config.whole_proofs, stop=self._halted)
 
     def _room(self) -> int:
         return max(1, self.config.max_nodes - self.expansions)
@@ -168,7 +192,9 @@ class Search:
         return max(0.0, self.config.max_seconds - (self.clock.now_s() - self._began_s))
 
     def _tactics_left(self) -> int:
-        limits = [most for most in (self.config.max_tactics or None, self._last_tactic) if most is not None]
+        limits = [self.config.max_tactics] if self.config.max_tactics else []
+        if self._spent_on_proof is not None:
+            limits.append(self._spent_on_proof.tactics + self.config.after_proof)
         return max(0, min(limits) - self._tactics) if limits else self.config.slice_size
 
     @property
@@ -192,18 +218,24 @@ class Search:
             return SearchStatus.OUT_OF_TOKENS
         return None
 
-    def _finish(self, status: SearchStatus, found: Accepted | None) -> SearchResult:
+    def _spent(self) -> _Spent:
         seconds = self.clock.now_s() - self._began_s
-        nodes, tactics = len(self.graph.nodes), self._tactics
-        self._recorder.ended(status, nodes=nodes, expansions=self.expansions, tactics=tactics, seconds=seconds)
+        return _Spent(len(self.graph.nodes), self.expansions, self._tactics, self.tokens, seconds)
+
+    def _finish(self, status: SearchStatus) -> SearchResult:
+        found = self._claims.accepted
+        spent = self._spent_on_proof if self._spent_on_proof and self.config.after_proof else self._spent()
+        self._recorder.ended(
+            status, nodes=spent.nodes, expansions=spent.expansions, tactics=spent.tactics, seconds=spent.seconds
+        )
         return SearchResult(
             status=status,
             proof=found.steps if found else None,
             verdict=found.verdict if found else None,
-            nodes=nodes,
-            expansions=self.expansions,
-            tactics=tactics,
-            tokens=self.tokens,
-            seconds=seconds,
+            nodes=spent.nodes,
+            expansions=spent.expansions,
+            tactics=spent.tactics,
+            tokens=spent.tokens,
+            seconds=spent.seconds,
             refused_proofs=tuple(self._claims.refused),
         )
