@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +13,15 @@ import pytest
 import torch
 
 from burnqed.assemble.prover_folder import read_prover
-from burnqed.assemble.provers import VARIABLE
+from burnqed.assemble.provers import DEFAULT, SHIPPED, VARIABLE
 from burnqed.joint.ebm_head import GoalConditionedEnergyHead, HeadConfig
 from burnqed.joint.energy_head import save_head
 from burnqed.models.language_model import LanguageModel
 from burnqed.prompts.formats import prompt_format
 from burnqed.testing.tiny_model import make_tiny_model
+from burnqed.trajectory.reader import read_edges
 
+README = Path(__file__).parents[2] / "README.md"
 STATEMENT = "theorem t (p q r : Prop) (hp : p) (hq : q) (hr : r) : (p ∧ q) ∧ r"
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from burnqed.cli.main import main; main()"
 
@@ -126,3 +129,27 @@ def test_an_evaluation_uses_the_default_prover_too(lean, prover, tmp_path):
     assert json.loads(done.stdout)["arms"]["own"]["proved"] == [1]
     (run,) = (tmp_path / "e").rglob("run.json")
     assert json.loads(run.read_text())["config"]["policy"]["model"] == str(prover / "model")
+
+
+@pytest.mark.lean
+@pytest.mark.skipif(not (SHIPPED / DEFAULT).is_file(), reason="no prover is shipped as the default")
+def test_whoever_has_chosen_nothing_proves_with_what_comes_along(lean, tmp_path):
+    """The README's theorem, as a new user has it: no choice of his own, nothing said in the environment."""
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    odd_sum = re.search(r'burnqed prove "(theorem odd_sum .*)"', README.read_text(encoding="utf-8"))
+    assert odd_sum is not None
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "burnqed", "prove", odd_sum[1], "--out", str(tmp_path / "run"), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+        env=environment | {"BURNQED_CONFIG_HOME": str(tmp_path / "no_choice")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "proved"
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    name = (SHIPPED / DEFAULT).read_text(encoding="utf-8").strip()
+    assert run["prover"] == {"name": name, "digest": read_prover(SHIPPED / name).digest}
+    assert run["config"]["value"]["kind"] == "head"
+    assert read_edges(tmp_path / "run" / "trajectory").num_rows > 0
