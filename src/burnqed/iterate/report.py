@@ -75,7 +75,7 @@ def _facts(context: Context, manifest: IterationManifest) -> _Facts:
         (
             step.name,
             told(entry),
-            f"{times.get(step.name, 0.0):,.1f} s",
+            f"{times[step.name]:,.1f} s" if step.name in times else "",  # not known where it was done elsewhere
         )
         for step in STEPS
         if (entry := manifest.steps.get(step.name)) is not None
