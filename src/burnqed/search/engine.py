@@ -144,11 +144,13 @@ class Search:
     async def _turn(self, nodes: Sequence[Node]) -> None:
         """Whole proofs if they are due, then the next candidates of each node."""
         await self._whole_proofs(nodes[0])
+        self._note_proof()
         if not self._over:
             await self._propose(nodes)
         for node in nodes:
             if not self._over and (size := min(self.config.slice_size, self._tactics_left())):
                 await self._explorer.attempt(node, node.take(size))
+                self._note_proof()
         for node in nodes:
             if not node.open:
                 self._explorer.drop(node)
@@ -158,11 +160,12 @@ class Search:
     @property
     def _over(self) -> bool:
         """Whether there is a proof, and what was to be tried after it has been."""
-        if self._claims.accepted is None:
-            return False
-        if self._spent_on_proof is None:
+        return self._spent_on_proof is not None and not self._tactics_left()
+
+    def _note_proof(self) -> None:
+        """With the first accepted proof, what it took."""
+        if self._claims.accepted is not None and self._spent_on_proof is None:
             self._spent_on_proof = self._spent()
-        return not self._tactics_left()
 
     async def _propose(self, nodes: Sequence[Node]) -> None:
         """Candidates for the nodes that the policy has not seen, in one call."""
