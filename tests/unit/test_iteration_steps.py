@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from burnqed.iterate.digests import of_model
 from burnqed.iterate.head_step import HeadStep
 from burnqed.iterate.label_step import LabelStep
 from burnqed.iterate.matchmaker import Attempt
+from burnqed.iterate.needs import require_files
 from burnqed.iterate.proofs_step import ProofsStep
 from burnqed.iterate.replay import KnownProof, ReplayBuffer
 from burnqed.iterate.rows_step import RowsStep
@@ -176,6 +178,21 @@ async def test_all_statements_in_a_file_of_refuted_ones_are_false_flagged_or_not
     await searched(folder / "search" / "refuted", ["wrong"], FAILS)
     await asyncio.to_thread(LabelStep().run, context_of(folder))
     assert labels(folder, "wrong") == {"refuted"}
+
+
+async def test_pairs_come_of_other_runs_as_well_and_labels_and_rows_do_not(here):
+    await searched(here / "by_hand", ["one"], FAILS)
+    folder = lay_out(here, recipe=f'{RECIPE}\n[label]\nruns = ["by_hand"]\n')
+    context = context_of(folder)
+    before = LabelStep().inputs(context)
+    assert (await asyncio.to_thread(LabelStep().run, context))["searches"] == 1
+    assert (folder / "labels" / "states.jsonl").read_text() == ""
+    shutil.rmtree(here / "by_hand")
+    await searched(here / "by_hand", ["one", "two"], FAILS)
+    assert LabelStep().inputs(context) != before
+    (folder / "recipe.toml").write_text(f'{RECIPE}\n[label]\nruns = ["nowhere"]\n')
+    with pytest.raises(BadInput, match=r"label\.runs: nowhere is not there"):
+        require_files(context_of(folder))
 
 
 def decoupled(start: Path | str) -> str:

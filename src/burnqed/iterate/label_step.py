@@ -35,7 +35,8 @@ class LabelStep:
     def inputs(self, context: Context) -> dict[str, str]:
         """All searches that are looked at, what is known to be false, the benchmarks, the settings."""
         recipe, place = context.recipe, context.place
-        found = {f"run {run.parent.parent.name}/{run.name}": of_run(run) for run in looked_at(context)}
+        found = {f"run {run.parent.parent.name}/{run.name}": of_run(run) for run in _of_iterations(context)}
+        found |= {f"label.runs {i}, {run.name}": of_run(run) for i, run in enumerate(recipe.label.runs)}
         found |= theorem_inputs(recipe.theorems) | benchmark_inputs(recipe.rows.benchmarks)
         found["refuted"] = of_settings(sorted(refuted_statements(place)))
         found["replay"] = of_file(place.replay)
@@ -71,7 +72,7 @@ class LabelStep:
         )
         searches = [
             searched
-            for run in looked_at(context)
+            for run in (*_of_iterations(context), *recipe.label.runs)
             for searched in read_searches(
                 [run], account, refuted=known | _among(run, proved_false), false_states=states
             )
@@ -108,7 +109,7 @@ def benchmark_inputs(files: Sequence[Path]) -> dict[str, str]:
     return {f"benchmark {i}, {path.name}": of_input(path, key="rows.benchmarks") for i, path in enumerate(files)}
 
 
-def looked_at(context: Context) -> list[Path]:
+def _of_iterations(context: Context) -> list[Path]:
     """The run folders of this iteration, and of the earlier ones if the recipe says so."""
     places = context.place.chain if context.recipe.label.earlier else (context.place,)
     return [run for place in places for run in runs(place)]

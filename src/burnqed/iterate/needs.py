@@ -22,6 +22,7 @@ def require_files(context: Context) -> None:
     named = {
         "theorems.files": recipe.theorems.files,
         "theorems.refuted": recipe.theorems.refuted,
+        "label.runs": recipe.label.runs,
         "rows.benchmarks": recipe.rows.benchmarks,
         "rows.extra": recipe.rows.extra,
         "evaluate.pairs": (recipe.evaluate.pairs,),

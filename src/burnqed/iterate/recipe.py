@@ -73,6 +73,11 @@ class LabelConfig(BaseModel, frozen=True, extra="forbid"):
         16, ge=1, description="tactics tried below an undecided state from which on it has a soft target"
     )
     earlier: bool = Field(True, description="whether searches of earlier iterations are used too")
+    runs: tuple[Path, ...] = Field(
+        (),
+        description="folders of other runs, by a menu of your own, say, whose searches give pairs too, and no rows; where their"
+        " theorems belong is in splits.json, else it goes by their names",
+    )
 
 
 class RowsConfig(BaseModel, frozen=True, extra="forbid"):

@@ -20,7 +20,7 @@ from burnqed.run.result import TheoremResult
 from burnqed.trajectory.files import append_line, drop_torn_line, whole_lines, write_text
 from burnqed.trajectory.writer import TrajectoryWriter, part_name
 
-ADDED = {"after_proof": 0, "without_premises": 0.0, "off_path": False}
+ADDED = {"after_proof": 0, "without_premises": 0.0, "off_path": False, "runs": []}
 """Settings that runs and iterations of earlier versions do not know, with the value that means what there was before them."""
 
 
