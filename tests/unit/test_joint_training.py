@@ -171,7 +171,7 @@ class TestTwoLosses:
         ready = prepared(place, settings(place, batch__rows=1, contrastive__groups=1), tmp_path)
         ready.prover.eval()
         micro = ready.dataset.step(0, contrastive=True).micros[-1]
-        needed, vectors = ready.prover._carried(micro, None)
+        needed, vectors, places = ready.prover._carried(micro, None)
         [contest] = micro.contests
         energies = [
             ready.prover.head(vectors[s][None], vectors[g][None]).item()
@@ -179,6 +179,22 @@ class TestTwoLosses:
         ]
         hardest = 1 + energies[1:].index(min(energies[1:]))
         assert needed == {contest.states[0], contest.goals[0], contest.states[hardest], contest.goals[hardest]}
+        assert places.tolist() == [hardest]
+
+    @pytest.mark.parametrize("loss", ["info-nce", "margin"])
+    @pytest.mark.parametrize("carry", ["hardest", "all"])
+    def test_no_gradient_moves_all_energies_alike(self, place, tmp_path, carry, loss):
+        """Where it does, a backbone makes all states alike: seen in iteration 1, see iterations/LOG.md."""
+        ready = prepared(place, settings(place, contrastive__carry=carry, contrastive__loss=loss), tmp_path)
+        weight = torch.randn(ready.backbone.dim, generator=torch.Generator().manual_seed(5))
+        shift = torch.zeros((), requires_grad=True)
+        ready.prover.head.raw = lambda states, goals: (states + 0 * goals) @ weight
+        [micro] = ready.dataset.step(0, contrastive=True).micros
+        embedded = ready.prover._embedded
+        along = weight / weight.norm() ** 2
+        ready.prover._embedded = lambda *given: {t: v + shift * along for t, v in embedded(*given).items()}
+        ready.prover(micro, Weights(0.0, 1.0, 0.0, 0.0)).total.backward()
+        assert shift.grad.item() == pytest.approx(0.0, abs=1e-4)
 
     def test_small_micro_batches_give_the_same_gradients(self, place, tmp_path):
         found = []
@@ -214,7 +230,7 @@ class TestTwoLosses:
     def test_goals_may_be_without_gradient(self, place, tmp_path, keys):
         ready = prepared(place, settings(place, contrastive__keys=keys, contrastive__carry="all"), tmp_path)
         [micro] = ready.dataset.step(0, contrastive=True).micros
-        vectors, goals = ready.prover._vectors(micro, None)
+        vectors, goals, _ = ready.prover._vectors(micro, None)
         assert vectors.requires_grad
         assert not goals.requires_grad
         places = sorted({g for c in micro.contests for g in c.goals})

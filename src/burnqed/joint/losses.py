@@ -46,6 +46,21 @@ def margin_ranking(energies: Tensor, margin: float, *, mask: Tensor | None = Non
     return hinges.masked_fill(~taking_part, 0.0).sum(dim=1) / taking_part.sum(dim=1).clamp(min=1)
 
 
+def carried_by_hardest(gradients: Tensor, hardest: Tensor) -> Tensor:
+    """Factors [B, K+1] with which the column ``hardest`` [B] carries the gradient of all negatives, and the others carry none.
+
+    ``gradients`` are those of a loss by the energies. Both losses above stay as they are when all energies rise alike, so their
+    gradients sum to 0. Those of the positive and the hardest negative alone do not: a backbone that is trained on them learns to
+    move all energies, and does it by making all states alike. A negative that the loss does not feel carries nothing.
+    """
+    own = gradients.gather(1, hardest[:, None])
+    felt = own != 0
+    share = torch.where(felt, gradients[:, 1:].sum(dim=1, keepdim=True) / torch.where(felt, own, 1), 0)
+    factors = torch.zeros_like(gradients)
+    factors[:, 0] = 1
+    return factors.scatter(1, hardest[:, None], share)
+
+
 def depth_regression(energy_of_positives: Tensor, remaining: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
     """Smooth L1 (Girshick 2015, eq. 3) between softplus(gain)·E + offset and ln(1 + remaining), [B].
 

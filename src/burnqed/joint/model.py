@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 from burnqed.joint.config import ContrastiveConfig
 from burnqed.joint.dataset import Contest, MicroBatch
 from burnqed.joint.ebm_head import GoalConditionedEnergyHead
-from burnqed.joint.losses import curl, depth_regression, info_nce, margin_ranking
+from burnqed.joint.losses import carried_by_hardest, curl, depth_regression, info_nce, margin_ranking
 from burnqed.models.prefill import padded
 from burnqed.train.backbone import Backbone, swapped, trainable
 from burnqed.train.lm_loss import loss_places, summed_loss
@@ -105,8 +105,8 @@ class JointProver(nn.Module):
         if micro.contests:
             assert self.head is not None
             with torch.no_grad() if head_only else contextlib.nullcontext():
-                vectors, goals = self._vectors(micro, hidden)
-            contrastive, depth, won = self._contrast(micro.contests, vectors, goals)
+                vectors, goals, hardest = self._vectors(micro, hidden)
+            contrastive, depth, won = self._contrast(micro.contests, vectors, goals, hardest)
             if self.view_matrix is not None and micro.views:
                 views = self._views(micro, vectors)
         total = weights.sft * sft + weights.contrastive * contrastive + weights.depth * depth + weights.views * views
@@ -138,17 +138,21 @@ class JointProver(nn.Module):
         with self._casting():
             return summed_loss(self._backbone.lm_head, hidden[at[0], at[1]], ids[at[0], at[1] + 1])
 
-    def _vectors(self, micro: MicroBatch, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Vectors [T, D] of the texts as states and as goals, with gradient where the configuration wants it."""
+    def _vectors(self, micro: MicroBatch, hidden: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Vectors [T, D] of the texts as states and as goals, with gradient where the configuration wants it.
+
+        Also the places [G] of the negatives that carry it in each contest, where not all do.
+        """
         config = self._config
         every = list(range(len(micro.texts)))
         goal_texts = sorted({g for contest in micro.contests for g in contest.goals})
         needed = set(every)
         known: dict[int, Tensor] = {}
+        hardest: Tensor | None = None
         if not torch.is_grad_enabled():
             needed = set(every)
         elif config.carry == "hardest":
-            needed, known = self._carried(micro, hidden)
+            needed, known, hardest = self._carried(micro, hidden)
         if config.keys != "online":
             states = {s for contest in micro.contests for s in contest.states} | {
                 v for pair in micro.views for v in pair
@@ -160,13 +164,14 @@ class JointProver(nn.Module):
             with torch.no_grad(), self._averaged():
                 keys = self._embedded(micro, goal_texts, None)
         nothing = torch.zeros(self._backbone.dim, device=self._device)  # for a goal that is no state, and the other way
-        return tuple(torch.stack([kind.get(t, nothing) for t in every]) for kind in (vectors, keys))  # type: ignore[return-value]
+        as_states, as_goals = (torch.stack([kind.get(t, nothing) for t in every]) for kind in (vectors, keys))
+        return as_states, as_goals, hardest
 
     @torch.no_grad()
-    def _carried(self, micro: MicroBatch, hidden: Tensor | None) -> tuple[set[int], dict[int, Tensor]]:
+    def _carried(self, micro: MicroBatch, hidden: Tensor | None) -> tuple[set[int], dict[int, Tensor], Tensor]:
         """The texts that carry gradient: positives, the hardest negative of each, the goals of both, and all views.
 
-        Also all vectors, without gradient.
+        Also all vectors, without gradient, and the places [G] of the hardest negatives.
         """
         assert self.head is not None
         vectors = self._embedded(micro, list(range(len(micro.texts))), hidden)
@@ -175,9 +180,10 @@ class JointProver(nn.Module):
         goals = torch.stack([vectors[t] for contest in micro.contests for t in contest.goals])
         with _judging(self.head):
             energies = self.head.raw(states, goals).view(len(micro.contests), -1)
-        for contest, hardest in zip(micro.contests, (1 + energies[:, 1:].argmin(dim=1)).tolist(), strict=True):
-            found |= {contest.states[0], contest.goals[0], contest.states[hardest], contest.goals[hardest]}
-        return found, vectors
+        hardest = 1 + energies[:, 1:].argmin(dim=1)
+        for contest, place in zip(micro.contests, hardest.tolist(), strict=True):
+            found |= {contest.states[0], contest.goals[0], contest.states[place], contest.goals[place]}
+        return found, vectors, hardest
 
     def _embedded(self, micro: MicroBatch, texts: Sequence[int], hidden: Tensor | None) -> dict[int, Tensor]:
         """The vector [D] of each of these texts: from the rows' hidden states where a row begins with it, else by a pass."""
@@ -206,17 +212,22 @@ class JointProver(nn.Module):
         total = (hidden[:, : ids.shape[1]] * weights[:, :, None]).sum(dim=1, dtype=torch.float32)
         return total / weights.sum(dim=1, dtype=torch.float32)[:, None]
 
-    def _contrast(self, contests: Sequence[Contest], vectors: Tensor, goals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _contrast(
+        self, contests: Sequence[Contest], vectors: Tensor, goals: Tensor, hardest: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Sums over groups of the contrastive loss and the depth loss, and how many groups were won."""
         assert self.head is not None
         states = torch.tensor([c.states for c in contests], device=vectors.device)
         owners = torch.tensor([c.goals for c in contests], device=vectors.device)
         with torch.autocast(vectors.device.type, enabled=False):
-            flat = self.head.raw(vectors[states.flatten()], goals[owners.flatten()])
+            candidates, theirs = vectors[states.flatten()], goals[owners.flatten()]
+            flat = self.head.raw(candidates, theirs)
             temperature = self.head.temperature
             if self._config.loss == "margin":
                 temperature = temperature.detach()
             energies = flat.view(states.shape) / temperature
+            if hardest is not None:
+                _let_carry(hardest, energies, candidates, theirs)
             counts = torch.tensor([float(c.counts) for c in contests], device=vectors.device)
             if self._config.loss == "margin":
                 loss = margin_ranking(energies, self._config.margin) @ counts
@@ -261,6 +272,20 @@ class JointProver(nn.Module):
         parameters = trainable(self.backbone) if self.averages else {}
         with swapped(parameters, self.averages):
             yield
+
+
+def _let_carry(hardest: Tensor, energies: Tensor, *vectors: Tensor) -> None:
+    """Change what goes back from energies [G, K+1] into ``vectors`` [G·(K+1), D], not what the head learns."""
+    factors: list[Tensor] = []
+
+    def note(gradients: Tensor) -> None:
+        factors.append(carried_by_hardest(gradients, hardest).flatten()[:, None])
+
+    for each in vectors:
+        if each.requires_grad:
+            each.register_hook(lambda gradient: gradient * factors[-1])  # type: ignore[no-untyped-call]
+    if energies.requires_grad:
+        energies.register_hook(note)  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager
