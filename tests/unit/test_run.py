@@ -87,6 +87,16 @@ def test_resuming_nothing(tmp_path):
         RunFolder.resume(tmp_path, SETTINGS)
 
 
+async def test_a_run_that_came_without_its_trajectories_goes_on(tmp_path):
+    """They are large, so they stay behind when a run is taken elsewhere."""
+    RunFolder.create(tmp_path / "run", SETTINGS)
+    for part in ("trajectory", "proofs"):
+        (tmp_path / "run" / part).rmdir()
+    folder = RunFolder.resume(tmp_path / "run", SETTINGS)
+    [result] = await prove_all(prover(folder, FakeLean({("start", "a"): DONE})), [theorem("one")])
+    assert (result.status, folder.finished().keys()) == ("proved", {"one"})
+
+
 @pytest.mark.parametrize("damage", ["", "[]", '{"search": '])
 def test_resuming_a_damaged_run(tmp_path, damage):
     (tmp_path / "run.json").write_text(damage)

@@ -36,11 +36,7 @@ class RunFolder:
         """Start a new run. Raises BadInput when the folder holds one already."""
         if (path / "run.json").exists():
             raise BadInput(f"{path} holds a run already; add --resume to go on with it, or choose another --out")
-        try:
-            for folder in ("proofs", "trajectory"):
-                (path / folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"the run folder {path} cannot be made: {error.strerror or error}") from error
+        _make_parts(path)
         write_text(path / "run.json", msgspec.json.format(msgspec.json.encode(settings)).decode() + "\n")
         return cls(path)
 
@@ -60,6 +56,7 @@ class RunFolder:
                 raise BadInput(
                     f"{path} was started with {key} = {was.get(key)}, not {now.get(key)}; resume it with the same settings"
                 )
+        _make_parts(path)  # of a run that was brought from elsewhere without its trajectories
         drop_torn_line(path / "results.jsonl")
         return cls(path)
 
@@ -91,6 +88,14 @@ class RunFolder:
             if result.proof is not None and isinstance(theorem, Theorem):
                 write_text(self.path / "proofs" / f"{part_name(theorem.name)}.lean", lean_file(theorem, result.proof))
         append_line(self.path / "results.jsonl", result.line())
+
+
+def _make_parts(path: Path) -> None:
+    try:
+        for folder in ("proofs", "trajectory"):
+            (path / folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"the run folder {path} cannot be made: {error.strerror or error}") from error
 
 
 def as_before(setting: str, value: object) -> bool:
