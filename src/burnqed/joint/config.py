@@ -37,7 +37,7 @@ class ContrastiveConfig(BaseModel, frozen=True, extra="forbid"):
     margin: float = Field(1.0, gt=0, description="by which a margin loss wants negatives above positives")
     depth_weight: float = Field(0.0, ge=0, description="weight of the regression of remaining depth on the energy")
     carry: Literal["hardest", "all"] = Field(
-        "hardest", description="states with gradient: the positive and the hardest negative, or all"
+        "hardest", description="states with gradient: the positive and the hardest negative for all of them, or all"
     )
     keys: Literal["online", "stop-gradient", "ema"] = Field(
         "online", description="who embeds goals: the model with gradient, without, or its moving average (CURL)"
