@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from burnqed.core.outcome import Stepped
 from burnqed.core.theorem import Theorem
@@ -21,6 +22,10 @@ from burnqed.lean.session import PooledSession
 
 # What a test says nothing of must not depend on what is shipped, nor on what the user of this machine has chosen.
 os.environ["BURNQED_PROVER"] = "menu"
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and processes that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
