@@ -91,7 +91,7 @@ async def test_two_hundred_theorems(tmp_path: Path) -> None:
     assert set(lab.starts) == {"normal", *START_FAULTS}
     assert lab.faults.total() > 100
     print(f"{lab.faults.total()} faults {dict(lab.faults)}, starts {dict(lab.starts)}, {took_s:.1f} s")
-    assert took_s < 150  # no fault is waited out; a busy machine may be slow
+    assert took_s < 60
     await asyncio.sleep(0.05)
     assert asyncio.all_tasks() == tasks
     assert me.num_fds() <= files

@@ -397,7 +397,7 @@ def propositions(draw: st.DrawFn) -> str:
     return f"{side(2)} {draw(RELATIONS)} {side(2)}"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(propositions(), min_size=1, max_size=4),
     propositions(),

@@ -203,7 +203,7 @@ def test_the_adjusted_interval_covers_where_the_bootstrap_does_not():
     assert paired_bootstrap([0.0] * 50, seed=0, resamples=10) == Interval(0.0, 0.0)
 
 
-@settings(max_examples=10, deadline=None)  # statsmodels takes 60 ms for each
+@settings(max_examples=10)  # statsmodels takes 60 ms for each
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_is_that_of_statsmodels(values):
     mine = holm(values)

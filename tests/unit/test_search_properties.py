@@ -37,7 +37,7 @@ class OnceValue(ToyValue):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     table=tables,
     energy=energies,
@@ -121,7 +121,7 @@ closed_tables = st.dictionaries(
 chains = st.dictionaries(st.tuples(names, tactic_names), st.one_of(names, st.just(DONE)), max_size=18)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(closed_tables, st.integers(1, 3), st.integers(1, 3), st.dictionaries(names, st.floats(-2, 3)))
 def test_and_or_finds_a_proof_exactly_when_there_is_one(table, slice_size, expand_batch, energy):
     """With goals that can be taken apart there are only as many states as targets: in circles or not, it comes to an end."""
@@ -140,7 +140,7 @@ def test_and_or_finds_a_proof_exactly_when_there_is_one(table, slice_size, expan
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(closed_tables, st.sets(st.tuples(names, tactic_names), max_size=6), st.integers(1, 3))
 def test_a_gate_that_refuses_some_tactics_is_obeyed_and_the_search_ends(strategy, table, poison, slice_size):
     async def gate(steps):
@@ -170,7 +170,7 @@ def test_a_gate_that_refuses_some_tactics_is_obeyed_and_the_search_ends(strategy
 
 
 @pytest.mark.parametrize("strategy", ["best-first", "puct"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(chains, st.integers(1, 3), st.integers(1, 3), st.dictionaries(names, st.floats(-2, 3)))
 def test_the_others_do_where_states_are_single_goals(strategy, table, slice_size, expand_batch, energy):
     search, _ = make(

@@ -60,7 +60,7 @@ def test_the_family_is_what_it_is_said_to_be():
     assert similarity(one.features, near.features) >= CONFIG.near_duplicates > similarity(one.features, far.features)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.sets(KEY, min_size=1, max_size=6), min_size=1, max_size=4))
 def test_adding_data_moves_nothing_and_leaks_nothing(batches):
     found: Assignment | None = None
@@ -74,7 +74,7 @@ def test_adding_data_moves_nothing_and_leaks_nothing(batches):
         assert leaks(records, found) == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sets(KEY, min_size=1, max_size=10), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(keys, rng):
     records = theorems(keys)
@@ -83,7 +83,7 @@ def test_the_order_of_rows_does_not_matter(keys, rng):
     assert assign(records, CONFIG).places == assign(shuffled, CONFIG).places
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sets(KEY, min_size=1, max_size=6), st.integers(1, 30))
 def test_unrelated_theorems_have_no_say_even_without_the_file(keys, count):
     records = theorems(keys)

@@ -104,7 +104,6 @@ def test_what_only_one_measure_shows_is_not_claimed(changes):
     assert "proves" not in answer.text
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 30),
     st.integers(0, 30),
@@ -128,7 +127,7 @@ def test_more_or_fewer_is_said_only_when_interval_and_test_both_show_it(lost, ga
         assert (p_holm >= ALPHA) == ("Corrected for" in text)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 25), st.integers(0, 25), st.integers(0, 60))
 def test_a_claim_from_real_counts_agrees_with_the_counts(lost, gained, tied):
     if lost + gained + tied == 0:

@@ -229,7 +229,7 @@ def proof_states(draw) -> ProofState:
 
 
 @given(proof_states(), st.integers(0, 2**63))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_renaming_back_gives_the_state_again(s, seed):
     new = renaming(s, seed)
     assert len(set(new.values())) == len(new)
@@ -238,7 +238,7 @@ def test_renaming_back_gives_the_state_again(s, seed):
 
 
 @given(proof_states(), st.integers(0, 2**63))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_new_order_has_the_same_hypotheses_and_breaks_no_dependence(s, seed):
     for before, after in zip(s.goals, reordered(s, seed).goals, strict=True):
         assert Counter(before.variables) == Counter(after.variables)
@@ -251,7 +251,7 @@ def test_a_new_order_has_the_same_hypotheses_and_breaks_no_dependence(s, seed):
 
 
 @given(proof_states(), st.integers(0, 2**63))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_view_has_the_same_types_up_to_its_renaming(s, seed):
     """The new names are read off the view itself: whatever it renamed, it renamed everywhere."""
     v = view(s, seed)
